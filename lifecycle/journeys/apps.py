@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class JourneysConfig(AppConfig):
+    name = "lifecycle.journeys"
+    verbose_name = "Journeys"

@@ -1,0 +1,197 @@
+"""The support desk: who has an alert, and what that means for mail."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import IntegrityError, connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from events.models import Event
+from lifecycle.alerts import desk
+from lifecycle.alerts.models import Alert
+from tests.factories import AccountFactory, UserFactory
+from tests.pages.scenes import alert_about, enrolled, journey, version
+
+pytestmark = pytest.mark.django_db
+HOUR = timedelta(hours=1)
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def enrolment(now):
+    return enrolled(version(journey()), started=now, key="provider:acme")
+
+
+def holds(account) -> list[str]:
+    rows = Event.objects.filter(account=account, source="staff").order_by("pk")
+    return [name.removeprefix("staff_hold_") for name in rows.values_list("name", flat=True)]
+
+
+def test_the_same_trouble_is_one_alert_until_it_is_resolved(now):
+    first = alert_about(None, now, dedupe_key="same")
+    again = {"kind": "step", "dedupe_key": "same", "title": "Again", "now": now}
+    assert desk.open_alert(**again) is None
+    desk.resolve(first.pk, resolution="Called them", now=now)
+    assert desk.open_alert(**again) is not None
+
+
+def test_an_alert_that_is_wrong_for_another_reason_raises(now):
+    with pytest.raises(IntegrityError):
+        desk.open_alert(kind=None, dedupe_key="x", title="x", now=now)  # type: ignore[arg-type]
+
+
+def test_only_the_first_of_two_takes_an_alert(now):
+    alert, ada, bob = alert_about(None, now), UserFactory(), UserFactory()
+    assert desk.take(alert.pk, by=ada, now=now)
+    assert not desk.take(alert.pk, by=bob, now=now)
+    alert.refresh_from_db()
+    assert (alert.status, alert.taken_by) == (Alert.Status.TAKEN, ada)
+
+
+def test_taking_an_alert_is_written_to_the_accounts_log_with_the_setup_it_holds(enrolment, now):
+    alert = alert_about(enrolment, now)
+    desk.take(alert.pk, by=UserFactory(), now=now)
+    event = Event.objects.get(account=enrolment.account)
+    assert (event.name, event.source) == ("staff_hold_started", "staff")
+    assert event.properties == {
+        "alert_id": alert.pk,
+        "setup_id": enrolment.setup_id,
+        "integration_type": "api",
+        "setup_key": "provider:acme",
+    }
+    enrolment.account.refresh_from_db()
+    assert enrolment.account.next_look_at == now
+
+
+@pytest.mark.parametrize("ending", ["release", "resolve"])
+def test_giving_back_and_resolving_end_the_hold(ending, enrolment, now):
+    alert = alert_about(enrolment, now)
+    desk.take(alert.pk, by=UserFactory(), now=now)
+    if ending == "release":
+        assert desk.release(alert.pk, now=now + HOUR)
+    else:
+        assert desk.resolve(alert.pk, resolution="Called them", now=now + HOUR)
+    assert holds(enrolment.account) == ["started", "ended"]
+
+
+def test_taking_and_giving_back_again_and_again_is_written_each_time(enrolment, now):
+    alert, ada = alert_about(enrolment, now), UserFactory()
+    for hour in range(2):
+        desk.take(alert.pk, by=ada, now=now + hour * HOUR)
+        desk.release(alert.pk, now=now + hour * HOUR + timedelta(minutes=5))
+    assert holds(enrolment.account) == ["started", "ended"] * 2
+
+
+def test_an_alert_that_nobody_took_ends_no_hold(enrolment, now):
+    alert = alert_about(enrolment, now)
+    desk.resolve(alert.pk, resolution="Gone by itself", now=now)
+    assert holds(enrolment.account) == []
+
+
+def test_putting_off_what_one_has_keeps_the_hold(enrolment, now):
+    alert = alert_about(enrolment, now)
+    desk.take(alert.pk, by=UserFactory(), now=now)
+    assert desk.snooze(alert.pk, until=now + HOUR, now=now)
+    assert holds(enrolment.account) == ["started"]
+    assert desk.release(alert.pk, now=now)
+    assert holds(enrolment.account) == ["started", "ended"]
+
+
+def test_two_alerts_about_one_setup_hold_it_until_the_last_is_done(enrolment, now):
+    first, second = alert_about(enrolment, now), alert_about(enrolment, now)
+    for alert in (first, second):
+        desk.take(alert.pk, by=UserFactory(), now=now)
+    desk.resolve(first.pk, resolution="Done", now=now + HOUR)
+    assert "ended" not in holds(enrolment.account)
+    desk.resolve(second.pk, resolution="Done", now=now + 2 * HOUR)
+    assert holds(enrolment.account)[-1] == "ended"
+
+
+def test_ending_an_accounts_hold_keeps_the_setups_own(enrolment, now):
+    whole = alert_about(None, now, account=enrolment.account)
+    single = alert_about(enrolment, now)
+    for alert in (whole, single):
+        desk.take(alert.pk, by=UserFactory(), now=now)
+    desk.resolve(whole.pk, resolution="Done", now=now + HOUR)
+    last = Event.objects.filter(account=enrolment.account).order_by("pk").last()
+    assert last.name == "staff_hold_started"
+    assert last.properties["setup_key"] == "provider:acme"
+
+
+def test_an_alert_without_an_account_holds_nobody(now):
+    alert = alert_about(None, now)
+    assert desk.take(alert.pk, by=UserFactory(), now=now)
+    assert not Event.objects.exists()
+
+
+def test_a_resolved_alert_moves_no_more(now):
+    alert = alert_about(None, now)
+    desk.resolve(alert.pk, resolution="Done", now=now)
+    assert not desk.take(alert.pk, by=UserFactory(), now=now)
+    assert not desk.snooze(alert.pk, until=now, now=now)
+    assert not desk.release(alert.pk, now=now)
+    assert not desk.resolve(alert.pk, resolution="Again", now=now)
+
+
+def test_a_put_off_alert_waits_again_when_its_time_has_come(now):
+    alert = alert_about(None, now)
+    desk.snooze(alert.pk, until=now + HOUR, now=now)
+    assert alert not in desk.waiting(now)
+    assert alert in desk.waiting(now + HOUR)
+
+
+def test_the_list_shows_mine_apart_from_what_waits(as_role, now):
+    client = as_role("support")
+    mine = alert_about(None, now, title="Mine to do")
+    alert_about(None, now, title="Free to take")
+    client.post(reverse("take_alert", args=[mine.pk]))
+    groups = {group.key: list(group.alerts) for group in client.get("/alerts/").context["groups"]}
+    assert [alert.title for alert in groups["mine"]] == ["Mine to do"]
+    assert [alert.title for alert in groups["waiting"]] == ["Free to take"]
+
+
+def test_a_click_without_scripts_leads_back_to_the_list_and_says_what_came_of_it(as_role, now):
+    alert = alert_about(None, now)
+    answer = as_role("support").post(reverse("take_alert", args=[alert.pk]), follow=True)
+    assert answer.redirect_chain == [("/alerts/", 302)]
+    assert "It is yours now." in answer.content.decode()
+
+
+def test_a_click_with_scripts_gets_the_list_alone(as_role, now):
+    alert = alert_about(None, now)
+    answer = as_role("support").post(reverse("take_alert", args=[alert.pk]), headers=HTMX)
+    assert answer.content.decode().lstrip().startswith('<section id="alerts">')
+    assert "It is yours now." in answer.content.decode()
+
+
+def test_being_second_is_said(as_role, now):
+    alert = alert_about(None, now)
+    desk.take(alert.pk, by=UserFactory(), now=now)
+    answer = as_role("support").post(reverse("take_alert", args=[alert.pk]), follow=True)
+    assert "Somebody else was first." in answer.content.decode()
+
+
+def test_putting_off_takes_only_the_lengths_that_are_offered(as_role):
+    alert = alert_about(None, timezone.now())
+    as_role("support").post(reverse("snooze_alert", args=[alert.pk]), {"hours": "999999"})
+    alert.refresh_from_db()
+    assert alert.snoozed_until - timezone.now() < 25 * HOUR
+
+
+def test_an_alert_that_does_not_exist_is_a_404(as_role):
+    assert as_role("support").post(reverse("take_alert", args=[999])).status_code == 404
+
+
+def test_the_list_asks_as_many_questions_for_many_alerts_as_for_one(as_role, now):
+    client, on = as_role("support"), version(journey())
+    alert_about(enrolled(on), now)
+    client.get("/alerts/")
+    with CaptureQueriesContext(connection) as for_one:
+        client.get("/alerts/")
+    for _ in range(5):
+        alert_about(enrolled(on), now, account=AccountFactory())
+    with CaptureQueriesContext(connection) as for_many:
+        client.get("/alerts/")
+    assert len(for_many) == len(for_one)
