@@ -91,10 +91,14 @@ def parents() -> dict[int, int]:
     return found
 
 
-def eventually(holds: Callable[[], Any], seconds: float, otherwise: str) -> None:
+def eventually(
+    holds: Callable[[], Any], seconds: float, otherwise: str | Callable[[], str]
+) -> None:
+    """Wait until it holds; else fail with these words, or with what is then the case."""
     end = time.monotonic() + seconds
     while not holds():
-        assert time.monotonic() < end, otherwise
+        if time.monotonic() >= end:
+            pytest.fail(otherwise if isinstance(otherwise, str) else otherwise())
         time.sleep(0.05)
 
 
