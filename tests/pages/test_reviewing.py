@@ -444,18 +444,16 @@ def test_withdrawing_a_shared_change_says_what_is_left_and_keeps_places_in_words
     where = reverse("admin:messaging_snippet_change", args=[row.pk])
     marketer.post(where, snippet_form(row, body="Call us.\n"))
     change_set = ChangeSet.objects.latest("pk")
-    remark = {
-        "place": "templates.api_blocked.snippets.support-offer",
-        "message": "Look.",
-        "mend": "",
-    }
-    ChangeSet.objects.filter(pk=change_set.pk).update(remarks=[remark], checked_at=timezone.now())
+    led = ("templates.api_blocked.snippets.support-offer", "journeys.api.stages.0.steps.0.after")
+    remarks = [{"place": place, "message": "Look.", "mend": ""} for place in led]
+    ChangeSet.objects.filter(pk=change_set.pk).update(remarks=remarks, checked_at=timezone.now())
     answer = marketer.post(reverse("withdraw_change_set", args=[change_set.pk]), follow=True)
     text = answer.content.decode()
     said = f"“{escape(row.name)} (shared text)” is withdrawn; what is live stays as it is"
     assert said in text
     assert "API 3: blocked by errors: The shared text “support-offer”" in text
-    assert "templates.api_blocked" not in text
+    assert "API setup: Stages › Working › Steps › api_usable › After" in text
+    assert not any(place in text for place in led)
 
 
 def test_withdrawing_says_which_drafts_can_be_written_in_again(client, people, published):

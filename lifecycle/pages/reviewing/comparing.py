@@ -152,22 +152,43 @@ def _journey(version: JourneyVersion, before: JourneyVersion | None) -> Compared
 def said_at(found: Iterable[str], members: Sequence[Reviewed]) -> dict[str, str]:
     """Each place of a remark as the comparison names it: `templates.api_started.variants.0.body` in words.
 
-    What is in the change set no more is named by the newest version of its e-mail.
+    What is in the change set no more is named by the newest version of its e-mail or journey.
     """
     split = {place: place.split(".", 2) for place in found}
     within = {
-        place: parts for place, parts in split.items() if parts[0] == "templates" and parts[2:]
+        place: parts
+        for place, parts in split.items()
+        if parts[0] in ("templates", "journeys") and parts[2:]
     }
-    keys = {key for _, key, _ in within.values()}
-    newest = TemplateVersion.objects.filter(template__key__in=keys).select_related("template")
-    said = {one.template.key: one for one in newest.defer("frozen").order_by("number")}
-    said |= {one.template.key: one for one in members if isinstance(one, TemplateVersion)}
+    keys = {(kind, key) for kind, key, _ in within.values()}
+    emails = TemplateVersion.objects.filter(template__key__in={key for _, key in keys})
+    journeys = JourneyVersion.objects.filter(journey__key__in={key for _, key in keys})
+    known = {
+        _lead(one): one
+        for one in (
+            *emails.select_related("template").defer("frozen").order_by("number"),
+            *journeys.select_related("journey").order_by("number"),
+            *members,
+        )
+    }
     worded = {place: place for place in split}
-    for place, (_, key, rest) in within.items():
-        if one := said.get(key):
-            there = places.in_words(rest, typed.plainly(one.content))
-            worded[place] = f"{one.template.name}: {there}"
+    for place, (kind, key, rest) in within.items():
+        match known.get((kind, key)):
+            case TemplateVersion() as one:
+                there = places.in_words(rest, typed.plainly(one.content))
+                worded[place] = f"{one.template.name}: {there}"
+            case JourneyVersion() as one:
+                there = documents.in_words(one.document, rest)
+                worded[place] = f"{one.journey.name}: {there}"
     return worded
+
+
+def _lead(version: Reviewed) -> tuple[str, str]:
+    """What the places of remarks on it begin with."""
+    if isinstance(version, TemplateVersion):
+        return "templates", version.template.key
+    assert isinstance(version, JourneyVersion)
+    return "journeys", version.journey.key
 
 
 def of_shared(changes: Sequence[SharedChange]) -> list[tuple[SharedChange, tuple[Change, ...]]]:

@@ -35,6 +35,24 @@ def _lines(value: Any, place: tuple[str, ...]) -> Iterator[tuple[str, str]]:
             yield " › ".join(place), _text(value, place[-1] if place else "")
 
 
+def in_words(document: Mapping[str, Any], place: str) -> str:
+    """A place such as `stages.0.steps.1.do.template` as `lines` names it; what is not there as it is."""
+    found: list[str] = []
+    here: Any = document
+    for part in place.split("."):
+        match here:
+            case Mapping() if part in here:
+                found.append(_label(part))
+                here = here[part]
+            case list() | tuple() if part.isdecimal() and int(part) < len(here):
+                found.append(_names(here)[int(part)])
+                here = here[int(part)]
+            case _:
+                found.append(_label(part))
+                here = None
+    return " › ".join(found)
+
+
 def condition(value: Any) -> str:
     """A condition in words: "all of (reached: key_created; not (blocked))"."""
     if not isinstance(value, Mapping):
