@@ -18,12 +18,14 @@ from unfold.decorators import action, display
 
 from accounts.actions import report
 from events import catalogue, naming, properties, traffic, traits
+from events.admin.storable_json import StorableJSONField
 from events.models import EventName, EventType, TraitName
 
 
 class EventTypeForm(forms.ModelForm):
     class Meta:
         model = EventType
+        field_classes: ClassVar = {"schema": StorableJSONField, "example": StorableJSONField}
         fields: ClassVar = [
             "name",
             "kind",
@@ -41,22 +43,11 @@ class EventTypeForm(forms.ModelForm):
             return {}
         if faults := properties.read(written).faults:
             raise forms.ValidationError(list(faults))
-        return _storable(written)
+        return written
 
     def clean_example(self) -> Any:
         written = self.cleaned_data["example"]
-        return {} if written is None else _storable(written)
-
-
-def _storable(written: Any) -> Any:
-    """The same. Raises ValidationError for what Python reads as JSON and no database takes."""
-    try:
-        text = json.dumps(written, allow_nan=False)
-    except ValueError:
-        raise forms.ValidationError("NaN and Infinity are no JSON; leave them out.") from None
-    if "\\u0000" in text:
-        raise forms.ValidationError("A NUL character (\\u0000) cannot be stored; leave it out.")
-    return written
+        return {} if written is None else written
 
 
 @admin.register(EventType)
@@ -173,6 +164,7 @@ PREVIEW = "_preview"
 class EventNameForm(forms.ModelForm):
     class Meta:
         model = EventName
+        field_classes: ClassVar = {"fields": StorableJSONField}
         fields: ClassVar = ["name", "event_type", "fields"]
 
     def clean_fields(self) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import escape
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -155,14 +156,24 @@ def test_a_schema_left_empty_checks_nothing(client):
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("field", ["schema", "example", "fields"])
 @pytest.mark.parametrize(
-    ("example", "said"), [('{"rows": NaN}', "NaN"), (r'{"rows": "\u0000"}', "NUL character")]
+    ("typed", "said"),
+    [
+        ('{"rows": NaN}', "NaN"),
+        (r'{"rows": "\u0000"}', "NUL character"),
+        (r'{"rows": "\ud800"}', "Half of a character"),
+        ("[" * 100_000, "nested too deeply"),
+        ("{", "valid JSON"),
+    ],
 )
-def test_an_example_that_no_database_takes_is_refused(client, example, said):
+def test_what_no_database_takes_is_refused_and_shown_as_it_was_typed(client, field, typed, said):
     make_roles()
     client.force_login(put_user("eng", role="engineer", password=None))
-    data = {"name": "docs_viewed", "kind": "activity", "schema": "", "example": example}
-    page = client.post(reverse("admin:events_eventtype_add"), data)
+    data = {"name": "docs_viewed", "kind": "activity", field: typed}
+    model = "eventname" if field == "fields" else "eventtype"
+    page = client.post(reverse(f"admin:events_{model}_add"), data)
     assert page.status_code == 200
-    assert said in " ".join(page.context["adminform"].form.errors["example"])
+    assert said in " ".join(page.context["adminform"].form.errors[field])
+    assert escape(typed) in page.content.decode()
     assert not EventType.objects.exists()
