@@ -70,32 +70,49 @@ def test_a_save_that_failed_says_so_and_leads_to_the_value(scripts, writing):
 
 
 def test_unsaved_values_are_not_left_unasked(writing):
-    page = writing("/journeys/api/edit/?part=milestone.credentials")
-    asked, goes = [], []
-    page.on(
-        "dialog",
-        lambda one: (asked.append(one.type), one.accept() if one.type in goes else one.dismiss()),
-    )
+    page = writing("/journeys/api/edit/?part=rules")
+    asked, goes = [], False
+    page.on("dialog", lambda one: (asked.append(one.type), one.accept() if goes else one.dismiss()))
+    page.get_by_role("link", name="Credentials created").first.click()
     name = page.get_by_label("Name", exact=False).first
     name.fill("Anew")
-    page.get_by_role("link", name="General rules").click()
-    assert asked == ["confirm"]
+    page.get_by_role("link", name="General rules").click(no_wait_after=True)
     expect(name).to_have_value("Anew")
+    with page.expect_event("dialog"):
+        page.evaluate("history.back()")
+    assert asked == ["beforeunload", "beforeunload"]
     assert page.url.endswith("part=milestone.credentials")
     # What could not be saved is unsaved still, though nobody touched it since.
     name.fill("")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.locator(".field-wrong")).to_be_visible()
-    goes.append("beforeunload")
+    goes = True
     page.reload()
-    assert asked == ["confirm", "beforeunload"]
+    assert asked == ["beforeunload"] * 3
     name.fill("Anew")
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_role("heading", name="Anew")).to_be_visible()
-    page.get_by_role("link", name="General rules").click()
+    page.go_back()
     expect(page.get_by_role("heading", name="General rules")).to_be_visible()
-    page.reload()
-    assert asked == ["confirm", "beforeunload"]
+    assert asked == ["beforeunload"] * 3
+
+
+def test_a_half_typed_stage_is_not_lost_by_saving_what_stands_beside_it(writing):
+    page = writing("/journeys/api/edit/?part=milestone.credentials")
+    asked = []
+    page.on("dialog", lambda one: (asked.append(one.message), one.dismiss()))
+    adding = page.locator("details", has=page.locator("summary", has_text="Add a milestone"))
+    adding.locator("summary").click()
+    key = adding.get_by_label("Key")
+    key.fill("halfway")
+    page.get_by_role("button", name="Save", exact=True).click()
+    assert asked == ["What you changed under “Add a milestone” is not saved. Go on without it?"]
+    expect(key).to_have_value("halfway")
+    adding.get_by_label("Name").fill("Halfway")
+    adding.get_by_role("button").click()
+    expect(page.get_by_role("heading", name="Halfway")).to_be_visible()
+    assert page.url.endswith("part=milestone.halfway")
+    assert len(asked) == 1
 
 
 def test_a_condition_asks_only_for_what_its_fact_needs(writing):
@@ -107,15 +124,6 @@ def test_a_condition_asks_only_for_what_its_fact_needs(writing):
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".in-words")).to_contain_text("Only if the provider is Stripe or HubSpot")
     assert step()["when"] == {"kind": "provider_in", "providers": ["stripe", "hubspot"]}
-
-
-def test_another_part_opens_without_leaving_the_page(writing):
-    page = writing()
-    page.evaluate("window.here = true")
-    page.get_by_role("link", name="General rules").click()
-    expect(page.get_by_role("heading", name="General rules")).to_be_visible()
-    assert page.evaluate("window.here") is True
-    assert page.url.endswith("part=rules")
 
 
 @pytest.mark.parametrize(

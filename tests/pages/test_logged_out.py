@@ -60,7 +60,6 @@ def test_a_journey_is_saved_after_logging_in_in_another_tab(opened, live_server,
 @pytest.mark.parametrize(
     ("address", "role", "name"),
     [
-        (STEP, "link", "General rules"),
         (STEP, "button", "Save"),
         ("/emails/api_started/edit/", "button", "Try the links"),
     ],

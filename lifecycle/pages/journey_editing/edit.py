@@ -148,7 +148,8 @@ def saved(request: StaffRequest, journey: Journey, part: str, said: str) -> Http
         draft = draft_of(journey)
         if draft is not None:
             answer = show(request, desk(journey, draft, draft.document), part, notice=said)
-            answer["HX-Push-Url"] = address(journey, part)
+            # Each page of the history is one of its own, so that the browser asks before it leaves one.
+            answer["HX-Replace-Url"] = address(journey, part)
             return answer
     messages.success(request, said)
     return redirect(address(journey, part))
