@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import assert_never
 
 from lifecycle.engine.facts import Facts, Person
-from lifecycle.engine.fold import passes
 from lifecycle.engine.journey import (
     Activated,
     AllOf,
@@ -29,6 +28,7 @@ from lifecycle.engine.journey import (
     Trait,
     Usable,
 )
+from lifecycle.engine.routing import passes
 from lifecycle.engine.state import Mark, SetupState
 
 

@@ -29,11 +29,12 @@ from lifecycle.engine.decide import (
     goes_on,
 )
 from lifecycle.engine.facts import Account, Facts, Run
-from lifecycle.engine.fold import Router, take
+from lifecycle.engine.fold import take
 from lifecycle.engine.journey import Email, Journey, Purpose, Step
 from lifecycle.engine.moves import Move, Moves, lasting
 from lifecycle.engine.promises import broken
 from lifecycle.engine.reasons import Reason
+from lifecycle.engine.routing import Router
 from lifecycle.engine.situations import Exploration, Situation, Violation
 from lifecycle.engine.state import AccountState, SetupState
 from lifecycle.engine.worlds import BEGIN, Cast, World, chosen, opening, worlds

@@ -8,8 +8,9 @@ from datetime import datetime, timedelta
 from itertools import islice, product
 from typing import Any
 
-from lifecycle.engine.fold import UNBLOCKED, Role, Router, passes
+from lifecycle.engine.fold import UNBLOCKED
 from lifecycle.engine.journey import Activated, Intent, Journey, Match, Test
+from lifecycle.engine.routing import Role, Router, passes
 from lifecycle.engine.state import Event, SetupState
 from lifecycle.engine.worlds import BEGIN, World, called, conditions, values_for
 

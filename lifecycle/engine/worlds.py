@@ -14,7 +14,6 @@ from itertools import product
 from typing import Any
 
 from lifecycle.engine.facts import Person
-from lifecycle.engine.fold import passes
 from lifecycle.engine.journey import (
     AllOf,
     AnyOf,
@@ -26,6 +25,7 @@ from lifecycle.engine.journey import (
     Test,
     Trait,
 )
+from lifecycle.engine.routing import passes
 
 BEGIN = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)
 """A Tuesday morning: when every small world begins. Any date would do."""

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_GET, require_POST
 from accounts.models import Environment
 from events import keys
 from events.models import Event, EventType, IngestKey, RejectedEvent
-from lifecycle.engine.fold import ACCOUNT_WIDE, Role
+from lifecycle.engine.routing import ACCOUNT_WIDE, Role
 from lifecycle.engine.state import Event as EngineEvent
 from lifecycle.journeys.models import Setup
 from lifecycle.journeys.words import provider_name

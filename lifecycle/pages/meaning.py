@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from lifecycle.engine.fold import Role
 from lifecycle.engine.journey import Journey, Match, Test
+from lifecycle.engine.routing import Role
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from typing import Any, Literal
 from events import naming, traffic
 from events.models import Event, EventType
 from events.traffic import Traffic
-from lifecycle.engine.fold import Role, passes
 from lifecycle.engine.journey import Journey, Test, Trait
+from lifecycle.engine.routing import Role, passes
 from lifecycle.pages import meaning
 from lifecycle.pages.meaning import Use
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lifecycle.engine.fold import Role
 from lifecycle.engine.journey import Journey, Test
+from lifecycle.engine.routing import Role
 from lifecycle.pages.meaning import Use
 from lifecycle.pages.needed import Needed, Plan
 

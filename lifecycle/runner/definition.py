@@ -14,8 +14,8 @@ from events import naming
 from events.models import EventType
 from events.naming import Naming
 from lifecycle.engine import ENGINE_VERSION
-from lifecycle.engine.fold import Router
 from lifecycle.engine.journey import Journey as Document
+from lifecycle.engine.routing import Router
 from lifecycle.journeys import documents
 from lifecycle.journeys.models import Journey, JourneyVersion
 from lifecycle.runner.models import Pause

@@ -21,16 +21,8 @@ from pydantic_core import from_json
 
 from accounts.models import Account
 from events.models import Event as Row
-from lifecycle.engine.fold import (
-    CONTROLS,
-    PLACED,
-    Router,
-    by_first_key,
-    fold,
-    in_order,
-    sort_key,
-    take,
-)
+from lifecycle.engine.fold import CONTROLS, PLACED, by_first_key, fold, in_order, sort_key, take
+from lifecycle.engine.routing import Router
 from lifecycle.engine.state import AccountState, Event
 from lifecycle.runner.definition import Definition, current
 from lifecycle.runner.models import FoldCheckpoint

@@ -15,7 +15,7 @@ from accounts.models import Environment
 from events.models import Event
 from lifecycle.alerts import desk
 from lifecycle.alerts.models import Alert
-from lifecycle.engine.fold import Role
+from lifecycle.engine.routing import Role
 from lifecycle.journeys import words
 from lifecycle.journeys.models import Setup
 from lifecycle.runner import history

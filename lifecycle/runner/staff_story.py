@@ -4,14 +4,7 @@ from collections.abc import Mapping
 
 from events.models import Event
 from events.placing import PLACED as ATTRIBUTED
-from lifecycle.engine.fold import (
-    HOLD_ENDED,
-    HOLD_STARTED,
-    PLACED,
-    RESTARTED,
-    STOPPED,
-    UNBLOCKED,
-)
+from lifecycle.engine.fold import HOLD_ENDED, HOLD_STARTED, PLACED, RESTARTED, STOPPED, UNBLOCKED
 from lifecycle.runner.merging.accounts import MERGED as ACCOUNTS_MERGED
 from lifecycle.runner.merging.people import MERGED as PEOPLE_MERGED
 from lifecycle.runner.pausing import ACCOUNT_PAUSED, ACCOUNT_RESUMED

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from lifecycle.engine.fold import Router, fold
+from lifecycle.engine.fold import fold
 from lifecycle.engine.journey import Match
 from lifecycle.engine.journey import Test as Where
+from lifecycle.engine.routing import Router
 from lifecycle.engine.state import Mark
 from tests.engine.world import (
     API_PATH,

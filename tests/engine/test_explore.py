@@ -10,7 +10,7 @@ import pytest
 from lifecycle.engine import decide as deciding
 from lifecycle.engine.decide import decide
 from lifecycle.engine.explore import Limits, explore
-from lifecycle.engine.fold import Router, fold
+from lifecycle.engine.fold import fold
 from lifecycle.engine.journey import (
     Activation,
     AllOf,
@@ -34,6 +34,7 @@ from lifecycle.engine.journey import (
     Usable,
 )
 from lifecycle.engine.moves import Moves, lasting
+from lifecycle.engine.routing import Router
 from lifecycle.engine.situations import Exploration, as_provider, as_role
 from lifecycle.engine.worlds import SOME_PROVIDER, Cast, traits_for, worlds
 from tests.engine.world import ALWAYS_OPEN, API, CAN, DAY, DOMAIN, HOUR, alert, mail, with_step

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lifecycle.engine.fold import Router, fold, passes, sort_key
+from lifecycle.engine.fold import fold, sort_key
 from lifecycle.engine.journey import Match
 from lifecycle.engine.journey import Test as Where
+from lifecycle.engine.routing import Router, passes
 from tests.engine.world import (
     ADA,
     API_PATH,

@@ -13,7 +13,7 @@ from typing import Any
 
 from lifecycle.engine.decide import Decision, Verdict, decide
 from lifecycle.engine.facts import Account, Facts, Person, Run
-from lifecycle.engine.fold import Router, fold
+from lifecycle.engine.fold import fold
 from lifecycle.engine.journey import (
     Activation,
     AllOf,
@@ -43,6 +43,7 @@ from lifecycle.engine.journey import (
     Trait,
     Usable,
 )
+from lifecycle.engine.routing import Router
 from lifecycle.engine.state import AccountState, Event, SetupState
 
 T0 = datetime(2026, 3, 3, 10, 0, tzinfo=UTC)

@@ -7,7 +7,8 @@ from django.core.management import call_command
 
 from accounts import staff
 from accounts.models import Role
-from lifecycle.engine.fold import Router, fold
+from lifecycle.engine.fold import fold
+from lifecycle.engine.routing import Router
 from lifecycle.engine.state import Event
 from lifecycle.journeys import blueprint, documents, publishing
 from lifecycle.journeys.models import Journey, JourneyVersion
