@@ -1,5 +1,6 @@
 """Is all well: does background work progress, and does anything wait for a person?"""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -9,7 +10,7 @@ from django_q.models import OrmQ
 
 from accounts.models import Account
 from lifecycle.runner.models import Heartbeat, ParkedAccount, Pause
-from messaging.models import Message, MessageStatus
+from messaging.models import Message, MessageStatus, SendingDomain
 
 SUPERVISOR = "supervisor"  # beats about once a second while `manage.py work` runs
 QUEUE = "queue"  # a task went through the queue from end to end
@@ -32,17 +33,35 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Health:
-    """Whether all is well, what is wrong most of all, and what to do about it."""
+class Finding:
+    """Something that everybody should know: what is so, and what to do about it."""
 
-    ok: bool
     headline: str
     advice: str
+
+
+WELL = Finding("All is well.", "Nothing to do.")
+
+
+@dataclass(frozen=True)
+class Health:
+    """Whether all is well, and what is not, most urgent first."""
+
+    ok: bool
+    findings: tuple[Finding, ...]
     lines: tuple[Line, ...]
     # Nothing moves at all, as opposed to something waiting for a person.
     stopped: bool = False
     # Somebody stopped sending on purpose: worth a banner, but no trouble.
     paused: bool = False
+
+    @property
+    def headline(self) -> str:
+        return (*self.findings, WELL)[0].headline
+
+    @property
+    def advice(self) -> str:
+        return (*self.findings, WELL)[0].advice
 
 
 @dataclass(frozen=True)
@@ -60,6 +79,7 @@ class Signs:
     uncertain: int
     parked: int
     pause: Pause | None
+    paused_domains: tuple[str, ...] = ()
 
     @property
     def work_waits(self) -> bool:
@@ -99,17 +119,25 @@ def read_signs(now: datetime) -> Signs:
         uncertain=Message.objects.filter(status=MessageStatus.UNCERTAIN).count(),
         parked=ParkedAccount.objects.count(),
         pause=Pause.objects.filter(is_open=True).first(),
+        paused_domains=tuple(
+            SendingDomain.objects.exclude(paused_at=None).values_list("name", flat=True)
+        ),
     )
 
 
 def judge(signs: Signs) -> Health:
-    """The worst finding gives the headline; the lines tell everything."""
+    """The findings tell what is not as usual; the lines tell everything."""
     now, beats = signs.now, signs.beats
     supervisor, progress, sent = (beats.get(name) for name in (SUPERVISOR, QUEUE, HAND_OVER))
     not_running = supervisor is None or now - supervisor > SUPERVISOR_SILENT
     late = is_late(work_waits=signs.work_waits, progressed_at=progress, now=now)
     looks_behind = signs.oldest_due is not None and now - signs.oldest_due > BEHIND
-    mail_behind = signs.longest_queued is not None and now - signs.longest_queued > BEHIND
+    # While everything is paused, it is meant to wait.
+    mail_behind = (
+        signs.pause is None
+        and signs.longest_queued is not None
+        and now - signs.longest_queued > BEHIND
+    )
     lines = (
         Line("Background work", _ago(supervisor, now, never="not running"), not not_running),
         Line("Last task done", _ago(progress, now), not late),
@@ -119,70 +147,77 @@ def judge(signs: Signs) -> Health:
         Line("E-mails with unknown outcome", str(signs.uncertain), not signs.uncertain),
         Line("Accounts set aside after an error", str(signs.parked), not signs.parked),
         Line("Sending", _paused(signs.pause)),
+        Line(
+            "Sending domains that are paused",
+            ", ".join(signs.paused_domains) or "none",
+            not signs.paused_domains,
+        ),
     )
     stopped = not_running or late
-    headline, advice = _most_urgent(
-        signs,
-        not_running=not_running,
-        late=late,
-        looks_behind=looks_behind,
-        mail_behind=mail_behind,
-    )
+    troubles = _standstill(signs, not_running=not_running) if stopped else ()
+    found = (*troubles, *_findings(signs, looks_behind=looks_behind, mail_behind=mail_behind))
     return Health(
         ok=all(line.ok for line in lines),
-        headline=headline,
-        advice=advice,
+        findings=found,
         lines=lines,
         stopped=stopped,
         paused=signs.pause is not None,
     )
 
 
-def _most_urgent(
-    signs: Signs, *, not_running: bool, late: bool, looks_behind: bool, mail_behind: bool
-) -> tuple[str, str]:
+def _standstill(signs: Signs, *, not_running: bool) -> tuple[Finding, ...]:
     sent = signs.beats.get(HAND_OVER)
     since = f"Nothing has been sent since {_clock(sent, signs.now)}." if sent else ""
     if not_running:
         seen = signs.beats.get(SUPERVISOR)
         stopped = f"Background work stopped at {_clock(seen, signs.now)}. " if seen else ""
         return (
-            f"{stopped}{since}" or "Nothing is being sent: background work is not running.",
-            "Start `manage.py work` and keep it running beside the web server.",
+            Finding(
+                f"{stopped}{since}" or "Nothing is being sent: background work is not running.",
+                "Start `manage.py work` and keep it running beside the web server.",
+            ),
         )
-    if late:
-        return (
+    return (
+        Finding(
             since or "Nothing is being sent: work is waiting, but none of it gets done.",
             "Restart `manage.py work`; its log says what it was doing.",
+        ),
+    )
+
+
+def _findings(signs: Signs, *, looks_behind: bool, mail_behind: bool) -> Iterator[Finding]:
+    if signs.pause:
+        yield Finding(
+            f"Sending is paused by {signs.pause.paused_by} since "
+            f"{_clock(signs.pause.paused_at, signs.now)}.",
+            signs.pause.reason or "Everybody stays where they are until it is resumed.",
+        )
+    if signs.paused_domains:
+        yield Finding(
+            f"Nothing is sent from {', '.join(signs.paused_domains)}: paused.",
+            "Its mail waits until somebody resumes it in the list of sending domains.",
         )
     if signs.uncertain:
-        return (
+        yield Finding(
             f"{_count(signs.uncertain, 'e-mail')} may or may not have been delivered.",
             "Look them up at the mail provider and settle them in the list of messages.",
         )
     if signs.parked:
-        return (
+        yield Finding(
             f"{_count(signs.parked, 'account')} set aside after an error; nothing is sent there.",
             "Open the accounts set aside and show the error to an engineer.",
         )
     if mail_behind:
         why = f" The last try said: {signs.refused_because}" if signs.refused_because else ""
-        return (
+        yield Finding(
             f"E-mail has waited in the queue since {_clock(signs.longest_queued or signs.now, signs.now)}.",
             f"Check the mail provider's settings and whether a sending domain is paused.{why}",
         )
     if looks_behind:
-        return (
+        yield Finding(
             "Work is more than 15 minutes behind.",
             "It still moves. If this lasts, raise WORKERS or start `manage.py work` on another machine.",
         )
-    if signs.pause:
-        return (
-            f"Sending is paused by {signs.pause.paused_by} since "
-            f"{_clock(signs.pause.paused_at, signs.now)}.",
-            signs.pause.reason or "Everybody stays where they are until it is resumed.",
-        )
-    return "All is well.", "Nothing to do."
 
 
 def _clock(at: datetime, now: datetime) -> str:

@@ -1,5 +1,6 @@
 """Is all well: what makes the banner appear and `manage.py status` fail."""
 
+from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
 
@@ -11,8 +12,19 @@ from django.utils import timezone
 from django_q.models import OrmQ
 
 from lifecycle.pages import work
-from lifecycle.runner.health import HAND_OVER, NO_PROGRESS, QUEUE, SUPERVISOR, health, is_late
+from lifecycle.runner.health import (
+    HAND_OVER,
+    NO_PROGRESS,
+    QUEUE,
+    SUPERVISOR,
+    health,
+    is_late,
+    judge,
+    read_signs,
+)
+from lifecycle.runner.management.commands.status import as_text
 from lifecycle.runner.models import Heartbeat, ParkedAccount, Pause
+from messaging.models import SendingDomain
 from tests.factories import AccountFactory, created
 
 pytestmark = pytest.mark.django_db
@@ -127,6 +139,31 @@ def test_a_pause_is_said_but_is_no_trouble(now):
 def test_a_pause_does_not_hide_that_work_has_stopped(now):
     created(Pause, paused_at=now, paused_by="ada")
     assert health(now).stopped
+
+
+def test_whatever_else_there_is_to_look_at_does_not_hide_a_pause(as_role):
+    now = timezone.now()
+    all_is_well(now)
+    created(Pause, paused_at=now - MINUTE, paused_by="ada", reason="New price list")
+    created(ParkedAccount, account=AccountFactory(), error="boom", parked_at=now)
+    for told in (as_role("analyst").get("/numbers/").content.decode(), as_text(health(now))):
+        assert "Sending is paused by ada since" in told
+        assert "1 account set aside" in told
+
+
+def test_mail_that_waits_for_a_pause_to_end_is_no_trouble_of_its_own(now):
+    all_is_well(now)
+    signs = replace(read_signs(now), longest_queued=now - timedelta(hours=2))
+    assert "E-mail has waited" in judge(signs).headline
+    assert judge(replace(signs, pause=Pause(paused_by="ada", paused_at=now))).ok
+
+
+def test_a_sending_domain_that_is_paused_is_said(now):
+    all_is_well(now)
+    created(SendingDomain, name="mail.example.com", paused_at=now)
+    found = health(now)
+    assert not found.ok
+    assert found.headline == "Nothing is sent from mail.example.com: paused."
 
 
 def status() -> tuple[int, str]:

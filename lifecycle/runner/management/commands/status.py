@@ -16,7 +16,8 @@ def as_text(found: Health) -> str:
     rows = [
         f"  {'✓' if line.ok else '✗'} {line.name:<{width}}  {line.value}" for line in found.lines
     ]
-    return "\n".join([found.headline, *rows, "", found.advice])
+    rest = [f"{one.headline} {one.advice}" for one in found.findings[1:]]
+    return "\n".join([found.headline, *rows, "", found.advice, *rest])
 
 
 class Command(BaseCommand):
