@@ -233,7 +233,7 @@ def _judge(journey: Journey, facts: Facts, step: Step, since: Mark, now: datetim
     late = due + step.late_after
     if now > late:
         return Verdict(step.key, "no", Reason.TOO_LATE, due_at=due, late_at=late)
-    if paused := _paused(facts):
+    if paused := paused_by(facts):
         return Verdict(step.key, "wait", paused, due_at=due, late_at=late, until=late + MOMENT)
     return Verdict(step.key, "due", Reason.DUE, due_at=due, late_at=late)
 
@@ -268,7 +268,7 @@ def _judge_email(
         return verdict("no", Reason.NOBODY)
     if now > late:
         return verdict("no", Reason.TOO_LATE)
-    if paused := _paused(facts):
+    if paused := paused_by(facts):
         return verdict("wait", paused)
     if email.template in facts.broken:
         return verdict("wait", Reason.LINK_BROKEN)
@@ -294,7 +294,8 @@ def _late(due: datetime, step: Step, zone_name: str, journey: Journey) -> dateti
     return late if opens <= late else opens + OPENING
 
 
-def _paused(facts: Facts) -> Reason | None:
+def paused_by(facts: Facts) -> Reason | None:
+    """The pause that everything waits for; None if there is none."""
     if facts.all_paused:
         return Reason.PAUSED_ALL
     if facts.journey_paused:

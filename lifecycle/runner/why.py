@@ -15,7 +15,7 @@ from django.db.models import Q
 from accounts.models import Account, Person, Role
 from events.models import Event, EventType
 from lifecycle.alerts.models import Alert
-from lifecycle.engine.decide import Verdict
+from lifecycle.engine.decide import Verdict, paused_by
 from lifecycle.engine.journey import Email, Step
 from lifecycle.engine.people import choose
 from lifecycle.engine.reasons import Reason, sentence
@@ -24,7 +24,7 @@ from lifecycle.journeys.models import Enrolment
 from lifecycle.journeys.words import setup_name, step_name
 from lifecycle.runner import staff_story, steering
 from lifecycle.runner.definition import current
-from lifecycle.runner.gather import gather
+from lifecycle.runner.gather import Case, gather
 from lifecycle.runner.look import sent_mails
 from lifecycle.runner.models import Decision, StepRun
 from lifecycle.runner.plan import Plan, Sheet, draft, settle
@@ -136,13 +136,26 @@ def _coming(sheet: Sheet, names: dict[str, str]) -> Iterator[Next]:
                 step.key,
                 names[step.key],
                 _in_words(sheet, step, verdict),
-                verdict.until or verdict.due_at,
+                _when(verdict),
                 "good"
                 if verdict.outcome == "due"
                 else "wait"
                 if verdict.outcome == "wait"
                 else "plain",
             )
+
+
+# What is waited for then ends at a time that is known.
+TIMED = (
+    Reason.NOT_YET, Reason.ACTIVE, Reason.OUTSIDE_HOURS, Reason.CAP_PERSON, Reason.CAP_ACCOUNT,
+)  # fmt: skip
+
+
+def _when(verdict: Verdict) -> datetime | None:
+    """When it happens as things stand; None where nobody knows when what it waits for ends."""
+    if verdict.outcome == "wait" and verdict.reason not in TIMED:
+        return None
+    return verdict.until or verdict.due_at
 
 
 def _in_words(sheet: Sheet, step: Step, verdict: Verdict) -> str:
@@ -165,7 +178,8 @@ def _in_words(sheet: Sheet, step: Step, verdict: Verdict) -> str:
             if held_out
             else "It does not happen if the setup moves on before."
         )
-        return f"{reason}{to} {unless}" if verdict.reason is Reason.NOT_YET else f"{reason}{to}"
+        told = f"{reason}{to}{_besides(sheet, verdict)}"
+        return f"{told} {unless}" if verdict.reason is Reason.NOT_YET else told
     if verdict.outcome == "due":
         return f"It goes out with the next look.{to}"
     if verdict.reason is Reason.NOBODY and verdict.passed_over:
@@ -223,66 +237,91 @@ def _because(sheet: Sheet, step: Step, verdict: Verdict) -> str:
 
 
 def answer(plan: Plan, person: Person, step_key: str, now: datetime) -> str:
-    """In one sentence or two, for one person and one step of any of the account's setups."""
-    sheets = [s for s in plan.sheets if step_key in s.verdicts]
+    """For one person and one step: in a sentence or two for each setup whose journey has the step."""
     who = person.name or person.email or person.external_id
-    runs = StepRun.objects.filter(
-        enrolment__account=plan.dossier.account, step_key=step_key
-    ).select_related("message")
+    mails = _mails(plan.dossier.account, person, step_key)
+    sheets = {id(sheet.case): sheet for sheet in plan.sheets if step_key in sheet.verdicts}
+    said = []
+    for case in plan.dossier.cases:
+        if step_key not in case.live.document.steps():
+            continue
+        message = mails.pop(case.row.pk if case.row else None, None)
+        told = [_message_in_words(message, who)] if message else []
+        if message is None or message.status == MessageStatus.CANCELLED:
+            if sheet := sheets.get(id(case)):
+                told.append(_verdict_about(sheet, sheet.verdicts[step_key], person, who, now))
+            elif message is None:
+                told.append(_without_sheet(plan, case, who))
+        said.append((setup_name(case.live.document, case.state), " ".join(told)))
+    # What they got about a setup that is not there any more, they got.
+    said += [("Before", _message_in_words(message, who)) for message in mails.values()]
+    if not said:
+        return f"{who} does not get it: {_small(sentence(Reason.NO_JOURNEY))}"
+    if len(said) == 1:
+        return said[0][1]
+    return " ".join(f"{name}: {told}" for name, told in said)
+
+
+def _mails(account: Account, person: Person, step_key: str) -> dict[int | None, Message]:
+    """The last mail of this step that was made for the person, by the setup that it is about."""
     # What they got under an id that they gave up, they got.
     ids = [person.pk, *person.merged.values_list("pk", flat=True)]
-    mine = runs.filter(recipient_key__in=[str(pk) for pk in ids]).order_by("-pk").first()
-    if mine is not None and mine.message is not None:
-        told = _message_in_words(mine.message, who)
-        if mine.message.status != MessageStatus.CANCELLED or not sheets:
-            return told
-    else:
-        told = ""
-    if not sheets:
-        return told or _without_sheet(plan, who)
-    sheet = sheets[-1]
-    verdict = sheet.verdicts[step_key]
-    return " ".join(
-        part for part in (told, _verdict_about(sheet, verdict, person, who, now)) if part
+    runs = StepRun.objects.filter(
+        enrolment__account=account,
+        step_key=step_key,
+        recipient_key__in=[str(pk) for pk in ids],
+        message__isnull=False,
     )
+    return {
+        run.enrolment.setup_id: run.message
+        for run in runs.select_related("message", "enrolment").order_by("pk")
+        if run.message is not None
+    }
 
 
-def _without_sheet(plan: Plan, who: str) -> str:
-    reasons = [sentence(reason) for _, reason in plan.refused]
-    reasons += [
-        sentence(case.enrolment.left_reason)
-        for case in plan.dossier.cases
-        if case.enrolment and case.enrolment.left_at
-    ]
-    why = reasons[-1] if reasons else sentence(Reason.NO_JOURNEY)
-    return f"{who} does not get it: {_small(why)}"
+def _without_sheet(plan: Plan, case: Case, who: str) -> str:
+    reason: str = next((reason for other, reason in plan.refused if other is case), "")
+    if case.enrolment and case.enrolment.left_at:
+        reason = case.enrolment.left_reason
+    return f"{who} does not get it: {_small(sentence(reason or Reason.NO_JOURNEY))}"
 
 
 def _verdict_about(sheet: Sheet, verdict: Verdict, person: Person, who: str, now: datetime) -> str:
-    over = {entry.person: entry.reason for entry in verdict.passed_over}
-    if person.pk in over:
-        why = sentence(over[person.pk])
-        chosen = f" {_name(sheet, verdict.person)} is chosen instead." if verdict.person else ""
-        return f"{who} does not get it: {_small(why)}{chosen}"
-    if verdict.outcome == "done" and verdict.person != person.pk:
+    if verdict.outcome == "done":
         to = f" for {_name(sheet, verdict.person)}" if verdict.person else ""
         return f"{who} does not get it: it was done already{to}."
-    if verdict.person is not None and verdict.person != person.pk:
-        why = sentence(verdict.chosen_because) if verdict.chosen_because else ""
-        return f"{who} does not get it: it is for {_name(sheet, verdict.person)}. {why}".strip()
     _, step = sheet.case.live.document.steps()[verdict.step_key]
+    over = {entry.person: entry.reason for entry in verdict.passed_over}
+    chosen, because = verdict.person, verdict.chosen_because
+    if verdict.reason is Reason.NOT_YET and isinstance(step.do, Email):
+        choice = choose(sheet.case.live.document, sheet.facts, step, step.do)
+        over = {entry.person: entry.reason for entry in choice.passed_over}
+        chosen, because = choice.person.id if choice.person else None, choice.reason
+    known = sheet.facts.people.get(person.pk)
+    refused = over.get(person.pk) or (Reason.LEFT if known and not known.member else None)
+    if refused:
+        instead = f" {_name(sheet, chosen)} is chosen instead." if chosen else ""
+        return f"{who} does not get it: {_small(sentence(refused))}{instead}"
+    if chosen is not None and chosen != person.pk:
+        why = sentence(because) if because else ""
+        return f"{who} does not get it: it is for {_name(sheet, chosen)}. {why}".strip()
     why = _because(sheet, step, verdict)
-    if verdict.outcome == "wait":
-        until = verdict.until
-        when = (
-            f", and is looked at again on {until:%d %b %Y, %H:%M} UTC"
-            if until and until > now
-            else ""
-        )
-        return f"{who} has not got it yet{when}: {_small(why)}"
     if verdict.outcome == "due":
         return f"{who} gets it with the next look."
-    return f"{who} does not get it: {_small(why)}"
+    if verdict.outcome == "no" or (chosen is None and verdict.reason is Reason.NOT_YET):
+        nobody = sentence(Reason.NOBODY) if verdict.outcome == "wait" else why
+        return f"{who} does not get it: {_small(nobody)}"
+    until = verdict.until
+    when = (
+        f", and is looked at again on {until:%d %b %Y, %H:%M} UTC" if until and until > now else ""
+    )
+    return f"{who} has not got it yet{when}: {_small(why)}{_besides(sheet, verdict)}"
+
+
+def _besides(sheet: Sheet, verdict: Verdict) -> str:
+    """What will keep it waiting when its time has come, as things stand."""
+    paused = paused_by(sheet.facts) if verdict.reason is Reason.NOT_YET else None
+    return f" Besides, {_small(sentence(paused))}" if paused else ""
 
 
 def _message_in_words(message: Message, who: str) -> str:

@@ -14,7 +14,8 @@ from lifecycle.journeys import blueprint, publishing
 from lifecycle.journeys.models import Enrolment, Journey, JourneyVersion
 from lifecycle.runner.deliver import deliver
 from lifecycle.runner.look import look_at
-from lifecycle.runner.models import ParkedAccount
+from lifecycle.runner.models import ParkedAccount, Pause
+from lifecycle.runner.why import outlooks, present
 from messaging.models import Address, Suppression
 
 pytestmark = pytest.mark.django_db
@@ -117,6 +118,59 @@ def test_a_suppressed_starter_gets_nothing_and_the_reason_is_said(admin_client, 
     account = tell(now, *member("Dana Bell", "developer", now), started("Dana Bell", 21, now))
     said = why(admin_client, account, "Dana Bell", "api_started")
     assert "Dana Bell does not get it: their address must not get mail." in said
+
+
+def pair(now) -> Account:
+    """Dana has started and Omar may help; the first mail is not due yet."""
+    return tell(
+        now,
+        *member("Dana Bell", "developer", now),
+        *member("Omar Diaz", "developer", now),
+        started("Dana Bell", 5, now),
+    )
+
+
+def test_whoever_cannot_be_written_to_is_told_so_before_its_time(admin_client, published, now):
+    account = pair(now)
+    Suppression.objects.create(
+        address=Address.objects.create(value="dana@acme.example"), reason="complaint", source="test"
+    )
+    said = why(admin_client, account, "Dana Bell", "api_started")
+    assert "Dana Bell does not get it: their address must not get mail." in said
+    account.memberships.update(ended_at=now)
+    for name in ("Dana Bell", "Omar Diaz"):
+        said = why(admin_client, account, name, "api_started")
+        assert f"{name} does not get it: they left the account." in said
+
+
+def test_a_pause_is_told_before_the_time_of_a_mail_has_come(admin_client, published, now):
+    account = pair(now)
+    Pause.objects.create(paused_at=now, paused_by="ada")
+    said = why(admin_client, account, "Dana Bell", "api_started")
+    assert "its time has not come yet. Besides, all sending is paused." in said
+    assert "Besides, all sending is paused." in page(admin_client, account)
+
+
+def test_each_setup_gets_an_answer_of_its_own(admin_client, published, now):
+    other = started("Dana Bell", 5, now)
+    other["properties"] = {"integration_type": "api", "provider": "hubspot"}
+    account = tell(
+        now, *member("Dana Bell", "developer", now), started("Dana Bell", 21, now), other
+    )
+    said = why(admin_client, account, "Dana Bell", "api_started")
+    assert "Stripe: Dana Bell got it on" in said
+    assert "HubSpot: Dana Bell has not got it yet" in said
+
+
+def test_no_time_is_told_for_what_waits_for_an_end_that_nobody_knows(admin_client, published, now):
+    account = pair(now)
+    account.paused_at = now
+    account.save()
+    plan = present(account, now + timedelta(minutes=40))
+    (api,) = outlooks(plan)
+    waiting = [step for step in api.next if "The account is paused." in step.text]
+    assert waiting, api.next
+    assert all(step.at is None for step in waiting)
 
 
 def test_a_working_setup_says_that_reminders_are_over(admin_client, published, now):
