@@ -417,5 +417,7 @@ def settle_by_hand(
         "detail": f"{by} settled it as {'sent' if outcome == 'sent' else 'not sent'}.",
     }
     if outcome == "sent":
-        return bool(move([row], SENT, start=[UNCERTAIN], settled_at=now, sent_at=now))
+        # If it went, it went when it was claimed, not when somebody found that out.
+        went = message.claimed_at or now
+        return bool(move([row], SENT, start=[UNCERTAIN], settled_at=now, sent_at=went))
     return bool(move([row], FAILED, start=[UNCERTAIN], settled_at=now))

@@ -343,6 +343,8 @@ def _message_in_words(message: Message, who: str) -> str:
         case MessageStatus.CANCELLED:
             why = sentence(message.reason)
             return f"It was taken back on {when} before it was sent: {_small(why)}"
+        case MessageStatus.FAILED if message.reason == "settled_by_hand":
+            return f"It did not go out: {message.detail}"
         case MessageStatus.FAILED:
             return f"It was refused on {when}: {message.detail[:300] or sentence(message.reason)}"
 

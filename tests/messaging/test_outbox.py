@@ -225,6 +225,17 @@ def test_a_person_settles_what_is_uncertain_once():
     assert Message.objects.get(pk=messages[1].pk).detail == "bob settled it as not sent."
 
 
+def test_what_a_person_settles_as_sent_went_when_it_was_claimed():
+    (message,) = queued(1)
+    claimed([message])
+    outbox.reap(NOW + LEASE + MINUTE)
+    row = Message.objects.get()
+    assert outbox.settle_by_hand(row, "sent", by="eve", now=NOW + timedelta(days=2))
+    row.refresh_from_db()
+    assert row.sent_at == row.claimed_at == NOW
+    assert row.settled_at == NOW + timedelta(days=2)
+
+
 # --- caps and suppression -----------------------------------------------------------------
 def test_addresses_are_locked_and_made_where_they_are_new():
     with transaction.atomic():
