@@ -275,7 +275,14 @@ class StaffUserAdmin(UserAdmin, ModelAdmin):
             None,
             {
                 "classes": ("wide",),
-                "fields": ("username", "email", "usable_password", "password1", "password2"),
+                "fields": (
+                    "username",
+                    "email",
+                    "groups",
+                    "usable_password",
+                    "password1",
+                    "password2",
+                ),
             },
         ),
     )
@@ -294,7 +301,15 @@ class StaffUserAdmin(UserAdmin, ModelAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         shown = super().get_readonly_fields(request, obj)
+        if obj == request.user:
+            # Nobody takes their own rights away: the last administrator could not come back.
+            return (*shown, "is_active", "is_staff", "is_superuser", "groups")
         return shown if request.user.is_superuser else (*shown, "is_superuser")
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        # Whoever is made here is one of us; their roles say what they may do.
+        obj.is_staff = obj.is_staff or not change
+        super().save_model(request, obj, form, change)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         out_of_reach = isinstance(obj, User) and obj.is_superuser and not request.user.is_superuser

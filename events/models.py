@@ -3,6 +3,8 @@
 from typing import ClassVar
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Length, Substr
@@ -24,7 +26,9 @@ class IngestKey(models.Model):
     key_hash = models.CharField(max_length=64, unique=True, editable=False)
     hint = models.CharField(max_length=8, editable=False, help_text="The key's last characters")
     rate_per_second = models.PositiveIntegerField(
-        default=2000, help_text="Events per second; beyond it the endpoint answers 429"
+        default=2000,
+        validators=[MinValueValidator(1, "At least 1; to refuse everything, revoke the key.")],
+        help_text="Events per second; beyond it the endpoint answers 429",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     created_by = models.ForeignKey(
@@ -194,6 +198,10 @@ class Void(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name or 'any event'}: {self.reason}"
+
+    def clean(self) -> None:
+        if self.since and self.until and self.until <= self.since:
+            raise ValidationError({"until": "It has to end after it begins."})
 
 
 class EventQuerySet(models.QuerySet["Event"]):

@@ -7,6 +7,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from events import keys
 from events.models import IngestKey
@@ -108,3 +109,10 @@ def test_the_command_lists_and_revokes(key):
     assert "revoked" in out.getvalue()
     with pytest.raises(CommandError, match="no key number"):
         call_command("ingest_key", "revoke", "999999")
+
+
+def test_a_rate_of_nothing_is_refused_in_the_form(admin_client):
+    form = {"name": "Backend", "environment": "production", "rate_per_second": 0}
+    page = admin_client.post(reverse("admin:events_ingestkey_add"), form)
+    said = "At least 1; to refuse everything, revoke the key."
+    assert page.context["adminform"].form.errors == {"rate_per_second": [said]}

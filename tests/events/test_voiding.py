@@ -130,3 +130,13 @@ def test_the_engineer_does_it_in_the_admin(client, key):
         client.post(url, {"action": action, "_selected_action": [void.pk]})
     void.refresh_from_db()
     assert (void.applied_by.username, void.undone_by.username) == ("eng", "eng")
+
+
+def test_a_void_that_ends_before_it_begins_is_refused_in_plain_words(client):
+    client.force_login(UserFactory(username="root", is_superuser=True))
+    form = {
+        "name": "sync_completed", "reason": "A wrong release",
+        "since_0": "2026-03-10", "since_1": "10:00", "until_0": "2026-03-10", "until_1": "09:00",
+    }  # fmt: skip
+    page = client.post(reverse("admin:events_void_add"), form)
+    assert page.context["adminform"].form.errors == {"until": ["It has to end after it begins."]}

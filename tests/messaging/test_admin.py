@@ -9,7 +9,17 @@ from django_q.models import OrmQ
 
 from accounts.models import Account
 from messaging import outbox, probing, suppression
-from messaging.models import Destination, Finding, Host, LinkHealth, Message, Snippet, Suppression
+from messaging.models import (
+    Destination,
+    Finding,
+    Host,
+    LinkHealth,
+    Message,
+    Sender,
+    SendingDomain,
+    Snippet,
+    Suppression,
+)
 from tests.factories import UserFactory
 from tests.messaging.scenes import NOW, a_version, claimed, queued
 
@@ -203,3 +213,37 @@ def test_with_probing_switched_off_the_button_says_so(boss, settings):
     page = boss.post(reverse("admin:messaging_linkhealth_changelist"), form, follow=True)
     assert b"switched off" in page.content
     assert not OrmQ.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("name", "<script>alert(1)</script>"),
+        ("name", "javascript:alert(1)"),
+        ("name", "ab"),
+        ("rate_per_second", 0),
+        ("dkim_selectors", "<b>"),
+    ],
+)
+def test_what_is_no_domain_of_ours_is_refused_beside_its_field(boss, field, value):
+    form = {"name": "mail.example.com", "rate_per_second": 20, "burst": 40, field: value}
+    page = boss.post(reverse("admin:messaging_sendingdomain_add"), form)
+    assert list(page.context["adminform"].form.errors) == [field]
+    assert not SendingDomain.objects.exists()
+
+
+def test_a_sender_writes_from_its_own_domain(boss):
+    form = {
+        "name": "Mail.Example.com",
+        "rate_per_second": 20,
+        "burst": 40,
+        "dkim_selectors": "a, b",
+    }
+    boss.post(reverse("admin:messaging_sendingdomain_add"), form)
+    domain = SendingDomain.objects.get(name="mail.example.com")
+    form = {"key": "setup", "name": "Setup", "address": "a@else.example", "domain": domain.pk}
+    page = boss.post(reverse("admin:messaging_sender_add"), form)
+    said = page.context["adminform"].form.errors
+    assert said == {"address": ["It has to be an address at mail.example.com."]}
+    boss.post(reverse("admin:messaging_sender_add"), form | {"address": "a@MAIL.example.com"})
+    assert Sender.objects.get().domain == domain
