@@ -31,7 +31,11 @@ def merge_account(request: StaffRequest, pk: int) -> HttpResponse:
             pk, other.pk, seen=_seen(request), by=request.user, now=timezone.now()
         )
         if refused is None:
-            messages.success(request, f"{account} is part of {other} now.")
+            # Most that are merged have the same name.
+            said = (
+                f"{account} ({account.external_id}) is part of {other} ({other.external_id}) now."
+            )
+            messages.success(request, said)
             return redirect("customer", other.pk)
     can_be = other is not None and accounts.refusal(account, other) is None
     merge = accounts.preview(account, other) if other and can_be else None

@@ -48,12 +48,13 @@ def test_two_accounts_are_merged_after_a_look_at_what_happens(two, as_role):
     old, acme = two
     client = as_role("support")
     text = shown(client, "merge_account", old, q="acme")
-    assert "old becomes part of acme" in text
+    assert "old <code>old</code> becomes part of acme <code>acme</code>" in text
     assert "is known to both; its reminders go on in one place" in text
     assert "moves as it is, with everything sent about it" in text
     assert "eve@customer.example" in text
     answer = confirmed(client, "merge_account", old, acme, follow=True)
     assert answer.redirect_chain == [(reverse("customer", args=[acme.pk]), 302)]
+    assert "old (old) is part of acme (acme) now." in answer.content.decode()
     assert "support merged the account “old” into this one." in answer.content.decode()
     old.refresh_from_db()
     assert old.merged_into == acme
