@@ -7,7 +7,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db.models import Max, Q
-from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 from accounts.models import Environment
@@ -16,7 +15,7 @@ from lifecycle.engine.journey import Email, Journey, Purpose, Step
 from lifecycle.journeys import samples
 from lifecycle.journeys.models import Enrolment
 from lifecycle.runner.definition import Definition, current
-from lifecycle.runner.tick import TASKS_WAITING_AT_MOST, spread
+from lifecycle.runner.tick import queue_is_full, spread
 from messaging import content, links, preview, probing
 from messaging.checks.remark import Sample
 from messaging.models import LinkHealth, Template, TemplateVersion
@@ -41,7 +40,7 @@ def begin(now: datetime) -> None:
         return
     probing.forget_unwatched(now)
     release(now)
-    if OrmQ.objects.count() >= TASKS_WAITING_AT_MOST:
+    if queue_is_full(now):
         return
     if versions := stale(now):
         async_task("lifecycle.runner.tasks.list_links", versions)

@@ -35,12 +35,13 @@ PACE_PER_SECOND = 20
 ADDRESS_REFUSED = ("no_such_mailbox", "refused", "bad_address")
 # As many as are looked at, at that pace, until the next sweep.
 WELCOMED_AT_ONCE = 5 * PACE_PER_SECOND
-TASKS_WAITING_AT_MOST = 8 * settings.WORKERS
+# Besides what each queue has fetched for its own workers.
+TASKS_WAITING_AT_MOST: int = 4 * settings.WORKERS
 
 
 def tick(now: datetime, *, seconds: float = 0.25) -> int:
     """Lease what is due and fan it out; how many tasks that made. `seconds` since the last tick."""
-    if OrmQ.objects.count() >= TASKS_WAITING_AT_MOST:
+    if queue_is_full(now):
         return 0
     overdue_share = max(1, round(PACE_PER_SECOND * seconds))
     tasks = 0
@@ -61,6 +62,16 @@ def tick(now: datetime, *, seconds: float = 0.25) -> int:
         async_task("lifecycle.runner.tasks.hand_off", hand_off)
         tasks += 1
     return tasks
+
+
+def queue_is_full(now: datetime) -> bool:
+    """Whether as many tasks wait as should.
+
+    Those that somebody has fetched do not count: the fetched tasks of a process that died stay where they
+    are for minutes, and whoever lives has to go on.
+    """
+    waiting: int = OrmQ.objects.filter(lock__lte=now).count()
+    return waiting >= TASKS_WAITING_AT_MOST
 
 
 def _lease(due: "QuerySet[Account]", limit: int, now: datetime) -> list[int]:

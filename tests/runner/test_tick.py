@@ -140,6 +140,14 @@ def test_a_full_queue_is_not_filled_further(tell):
     assert account().next_look_at == at(0)
 
 
+def test_what_the_dead_had_fetched_keeps_nobody_from_working(tell):
+    turn(-DAY)
+    tell.starts(0)
+    for n in range(100):
+        OrmQ.objects.create(key="lifecycle", payload=f"{n}", lock=at(4))
+    assert tick(at(0)) > 0
+
+
 def test_a_silent_sender_is_noticed_by_the_sweep(tell, provider):
     tell.starts(0)
     queued = look(10)
