@@ -58,7 +58,11 @@ def settle_members(pairs: Iterable[tuple[int, int]], *, now: datetime) -> set[in
     people = {person for _, person in wanted}
     identities.hold_people(changed=people, read=())
     Membership.objects.bulk_create(
-        [Membership(account_id=account, person_id=person) for account, person in wanted],
+        [
+            # One moment for both: the role they come with is no change of role.
+            Membership(account_id=account, person_id=person, joined_at=now, role_since=now)
+            for account, person in wanted
+        ],
         ignore_conflicts=True,
     )
     only: dict[int, int] = {}

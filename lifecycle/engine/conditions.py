@@ -135,7 +135,9 @@ def _starter_lacks(journey: Journey, facts: Facts) -> Truth:
         return Truth(False, since)
     lacking = not starter.member or lacks_next(journey, facts, starter)
     # The role they came with was theirs before we heard of it: an able starter never lacked anything.
-    came_with_it = starter.role_since == starter.joined_at
+    came_with_it = starter.role_since is None or (
+        starter.joined_at is not None and starter.role_since <= starter.joined_at
+    )
     if lacking or not came_with_it:
         since = _since(starter.role_since, since)
     return Truth(lacking, since)

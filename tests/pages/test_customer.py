@@ -120,6 +120,15 @@ def test_a_suppressed_starter_gets_nothing_and_the_reason_is_said(admin_client, 
     assert "Dana Bell does not get it: their address must not get mail." in said
 
 
+def test_whoever_is_known_only_by_a_track_gets_the_mail_that_is_due(admin_client, published, now):
+    begun = started("Dana Bell", 122, now)
+    begun["properties"]["initiated_by_role"] = "developer"
+    account = tell(now, member("Dana Bell", "developer", now)[0], begun)
+    row = account.memberships.get()
+    assert row.role_since == row.joined_at
+    assert "Dana Bell got it on" in why(admin_client, account, "Dana Bell", "api_stalled_start")
+
+
 def pair(now) -> Account:
     """Dana has started and Omar may help; the first mail is not due yet."""
     return tell(
