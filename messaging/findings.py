@@ -11,6 +11,8 @@ from messaging.models import Finding, Message, Reply, TemplateVersion, VersionSt
 MAIL_CONFIGURATION = "mail_configuration"
 MAIL_DOWN = "mail_down"
 RENDER_ERROR = "render_error"
+# While one of these is open, no mail goes out.
+PROVIDER_TROUBLES = (MAIL_CONFIGURATION, MAIL_DOWN)
 REPLY_NOT_FORWARDED = "reply_not_forwarded"
 LONGEST_QUEUE = timedelta(days=7)
 # No mail went for so long, while some were tried within this time: the provider cannot be reached.

@@ -104,7 +104,8 @@ class Delivery:
             start_by=start_by(messages),
         )
         self.allowed = outcomes.not_tried + self.allowed
-        self.show([(self.clock() - began) / max(len(messages) - len(outcomes.not_tried), 1)])
+        each = (self.clock() - began) / max(len(messages) - len(outcomes.not_tried), 1)
+        self.show([each], went=bool(outcomes.sent))
 
     def take(self, results: Sequence[Result]) -> None:
         """Record what senders report; what they did not come to in time waits again."""
@@ -114,16 +115,17 @@ class Delivery:
         late = [result.message.pk for result in results if result.settlement is None]
         self.allowed = outbox.give_back(late, owner=self.owner, now=self.clock()) + self.allowed
         if done:
-            self.show([result.took for result in results if result.settlement is not None])
+            took = [result.took for result in results if result.settlement is not None]
+            self.show(took, went=any(settlement.outcome == "sent" for settlement in done))
 
-    def show(self, times: Sequence[timedelta]) -> None:
-        """Keep in mind how long mails took, and let others see that something moves."""
+    def show(self, times: Sequence[timedelta], *, went: bool) -> None:
+        """Keep in mind how long mails took, and let others see when one was taken."""
         global _pace, _at_best
         _pace = sum(times, timedelta()) / len(times)
         # What senders wait for each other does not speak against the provider.
         _at_best = min(times)
         now = self.clock()
-        if self.shown is None or now - self.shown >= SHOW_PROGRESS_EVERY:
+        if went and (self.shown is None or now - self.shown >= SHOW_PROGRESS_EVERY):
             self.shown = now
             beat(HAND_OVER, now)
 

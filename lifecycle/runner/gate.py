@@ -16,7 +16,7 @@ from django.db import OperationalError, transaction
 from accounts.models import Account
 from lifecycle.engine import ENGINE_VERSION
 from lifecycle.engine.decide import MOMENT, Ruling, Sent, Verdict, arbitrate
-from lifecycle.engine.reasons import Reason
+from lifecycle.engine.reasons import Reason, sentence
 from lifecycle.journeys import words
 from lifecycle.journeys.models import Enrolment
 from lifecycle.runner import history
@@ -276,11 +276,21 @@ def _turn_down(turned_down: Sequence[Asked], now: datetime) -> None:
             reason = Reason.RECIPIENT_CHANGED
         else:
             reason = verdict.reason
-        reasons[one.message.pk] = (reason, "")
+        reasons[one.message.pk] = (reason, _in_detail(verdict))
         again = max(now + LOOK_AGAIN_AFTER, verdict.until if verdict and verdict.until else now)
         Account.objects.filter(pk=one.message.account_id).mark_changed(again)
     cancelled = outbox.cancel(reasons, now=now)
     StepRun.objects.filter(message__in=cancelled).update(status=StepRun.Status.CANCELLED)
+
+
+def _in_detail(verdict: Verdict | None) -> str:
+    """What the verdict knows besides its reason: its times, and who was passed over."""
+    if verdict is None:
+        return ""
+    times = {"Due": verdict.due_at, "waits until": verdict.until, "too late after": verdict.late_at}
+    told = [f"{name} {at:%d %b %Y, %H:%M:%S} UTC" for name, at in times.items() if at]
+    told += [f"person {over.person}: {sentence(over.reason)[:-1]}" for over in verdict.passed_over]
+    return f"{'; '.join(told)}." if told else ""
 
 
 def _why_gone(one: Asked) -> str:

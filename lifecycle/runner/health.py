@@ -10,9 +10,11 @@ from django_q.models import OrmQ
 
 from accounts.models import Account
 from lifecycle.runner.models import Heartbeat, ParkedAccount, Pause
-from messaging.models import Message, MessageStatus, SendingDomain
+from messaging.findings import PROVIDER_TROUBLES
+from messaging.models import Finding, Message, MessageStatus, SendingDomain
 
 SUPERVISOR = "supervisor"  # beats about once a second while `manage.py work` runs
+STARTED = "workers_started"  # workers were started, for the first time or again
 QUEUE = "queue"  # a task went through the queue from end to end
 HAND_OVER = "hand_over"  # a message was handed to the mail provider
 
@@ -33,14 +35,14 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Finding:
+class Trouble:
     """Something that everybody should know: what is so, and what to do about it."""
 
     headline: str
     advice: str
 
 
-WELL = Finding("All is well.", "Nothing to do.")
+WELL = Trouble("All is well.", "Nothing to do.")
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Health:
     """Whether all is well, and what is not, most urgent first."""
 
     ok: bool
-    findings: tuple[Finding, ...]
+    findings: tuple[Trouble, ...]
     lines: tuple[Line, ...]
     # Nothing moves at all, as opposed to something waiting for a person.
     stopped: bool = False
@@ -80,6 +82,8 @@ class Signs:
     parked: int
     pause: Pause | None
     paused_domains: tuple[str, ...] = ()
+    # What the mail provider said when it took nothing any more; None while it takes mail.
+    mail_down: str | None = None
 
     @property
     def work_waits(self) -> bool:
@@ -122,6 +126,9 @@ def read_signs(now: datetime) -> Signs:
         paused_domains=tuple(
             SendingDomain.objects.exclude(paused_at=None).values_list("name", flat=True)
         ),
+        mail_down=Finding.objects.filter(kind__in=PROVIDER_TROUBLES, closed_at=None)
+        .values_list("detail", flat=True)
+        .first(),
     )
 
 
@@ -130,7 +137,9 @@ def judge(signs: Signs) -> Health:
     now, beats = signs.now, signs.beats
     supervisor, progress, sent = (beats.get(name) for name in (SUPERVISOR, QUEUE, HAND_OVER))
     not_running = supervisor is None or now - supervisor > SUPERVISOR_SILENT
-    late = is_late(work_waits=signs.work_waits, progressed_at=progress, now=now)
+    # Nobody can have done anything before they were started.
+    since = max((at for at in (progress, beats.get(STARTED)) if at), default=None)
+    late = is_late(work_waits=signs.work_waits, progressed_at=since, now=now)
     looks_behind = signs.oldest_due is not None and now - signs.oldest_due > BEHIND
     # While everything is paused, it is meant to wait.
     mail_behind = (
@@ -138,11 +147,13 @@ def judge(signs: Signs) -> Health:
         and signs.longest_queued is not None
         and now - signs.longest_queued > BEHIND
     )
+    down = signs.mail_down is not None
     lines = (
         Line("Background work", _ago(supervisor, now, never="not running"), not not_running),
         Line("Last task done", _ago(progress, now), not late),
         Line("Last e-mail handed over", _ago(sent, now)),
         Line("Oldest account to look at", _waits(signs.oldest_due, now), not looks_behind),
+        Line("Mail provider", "takes no mail" if down else "no trouble known", not down),
         Line("Oldest e-mail in the queue", _waits(signs.longest_queued, now), not mail_behind),
         Line("E-mails with unknown outcome", str(signs.uncertain), not signs.uncertain),
         Line("Accounts set aside after an error", str(signs.parked), not signs.parked),
@@ -165,56 +176,62 @@ def judge(signs: Signs) -> Health:
     )
 
 
-def _standstill(signs: Signs, *, not_running: bool) -> tuple[Finding, ...]:
+def _standstill(signs: Signs, *, not_running: bool) -> tuple[Trouble, ...]:
     sent = signs.beats.get(HAND_OVER)
     since = f"Nothing has been sent since {_clock(sent, signs.now)}." if sent else ""
     if not_running:
         seen = signs.beats.get(SUPERVISOR)
         stopped = f"Background work stopped at {_clock(seen, signs.now)}. " if seen else ""
         return (
-            Finding(
+            Trouble(
                 f"{stopped}{since}" or "Nothing is being sent: background work is not running.",
                 "Start `manage.py work` and keep it running beside the web server.",
             ),
         )
     return (
-        Finding(
+        Trouble(
             since or "Nothing is being sent: work is waiting, but none of it gets done.",
             "Restart `manage.py work`; its log says what it was doing.",
         ),
     )
 
 
-def _findings(signs: Signs, *, looks_behind: bool, mail_behind: bool) -> Iterator[Finding]:
+def _findings(signs: Signs, *, looks_behind: bool, mail_behind: bool) -> Iterator[Trouble]:
     if signs.pause:
-        yield Finding(
+        yield Trouble(
             f"Sending is paused by {signs.pause.paused_by} since "
             f"{_clock(signs.pause.paused_at, signs.now)}.",
             signs.pause.reason or "Everybody stays where they are until it is resumed.",
         )
     if signs.paused_domains:
-        yield Finding(
+        yield Trouble(
             f"Nothing is sent from {', '.join(signs.paused_domains)}: paused.",
             "Its mail waits until somebody resumes it in the list of sending domains.",
         )
     if signs.uncertain:
-        yield Finding(
+        yield Trouble(
             f"{_count(signs.uncertain, 'e-mail')} may or may not have been delivered.",
             "Look them up at the mail provider and settle them in the list of messages.",
         )
     if signs.parked:
-        yield Finding(
+        yield Trouble(
             f"{_count(signs.parked, 'account')} set aside after an error; nothing is sent there.",
             "Open the accounts set aside and show the error to an engineer.",
         )
-    if mail_behind:
+    if signs.mail_down is not None:
+        said = f" It said: {signs.mail_down[:200]}" if signs.mail_down else ""
+        yield Trouble(
+            "The mail provider takes no mail.",
+            f"E-mail is tried again and again until it would be too late. Check its settings.{said}",
+        )
+    elif mail_behind:
         why = f" The last try said: {signs.refused_because}" if signs.refused_because else ""
-        yield Finding(
+        yield Trouble(
             f"E-mail has waited in the queue since {_clock(signs.longest_queued or signs.now, signs.now)}.",
             f"Check the mail provider's settings and whether a sending domain is paused.{why}",
         )
     if looks_behind:
-        yield Finding(
+        yield Trouble(
             "Work is more than 15 minutes behind.",
             "It still moves. If this lasts, raise WORKERS or start `manage.py work` on another machine.",
         )

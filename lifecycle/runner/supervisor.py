@@ -82,6 +82,7 @@ class Supervisor:
         self.group = Group()
         self.stopping = False
         self.done: dict[str, datetime] = {}
+        self.announced: datetime | None = None
 
     def run(self) -> None:
         """Work until SIGINT or SIGTERM."""
@@ -101,6 +102,7 @@ class Supervisor:
         now = self.clock()
         try:
             close_old_connections()
+            self._announce()
             tick(now, seconds=TICK_SECONDS)
             self._every(BEAT_EVERY, "beat", now, lambda: heartbeats.beat(health.SUPERVISOR, now))
             self._every(SWEEP_EVERY, "sweep", now, lambda: sweep(now))
@@ -125,6 +127,13 @@ class Supervisor:
             # A fault in one chore must not end the loop that everything depends on.
             log.exception("a round of the supervisor failed")
             time.sleep(1)
+
+    def _announce(self) -> None:
+        """Let others know since when these workers can have done anything."""
+        started = self.group.started_at
+        if started is not None and started != self.announced:
+            heartbeats.beat(health.STARTED, started)
+            self.announced = started
 
     def _every(self, period: timedelta, name: str, now: datetime, chore: Callable[[], Any]) -> None:
         if now - self.done.get(name, now - period) >= period:

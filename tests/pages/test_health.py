@@ -16,6 +16,7 @@ from lifecycle.runner.health import (
     HAND_OVER,
     NO_PROGRESS,
     QUEUE,
+    STARTED,
     SUPERVISOR,
     health,
     is_late,
@@ -24,6 +25,7 @@ from lifecycle.runner.health import (
 )
 from lifecycle.runner.management.commands.status import as_text
 from lifecycle.runner.models import Heartbeat, ParkedAccount, Pause
+from messaging import findings
 from messaging.models import SendingDomain
 from tests.factories import AccountFactory, created
 
@@ -100,6 +102,26 @@ def test_a_dead_queue_with_work_waiting_stops_everything(waiting, now):
     found = health(now)
     assert found.stopped
     assert "Restart `manage.py work`" in found.advice
+
+
+def test_workers_that_were_just_started_are_not_late(now):
+    all_is_well(now)
+    AccountFactory(next_look_at=now - MINUTE)
+    Heartbeat.objects.filter(name=QUEUE).delete()
+    assert health(now).stopped
+    beat(STARTED, now - timedelta(seconds=6))
+    assert health(now).ok
+    beat(STARTED, now - NO_PROGRESS - MINUTE)
+    assert health(now).stopped
+
+
+def test_a_provider_that_takes_no_mail_is_said_with_its_words(now):
+    all_is_well(now)
+    findings.report(findings.MAIL_DOWN, "smtp.example", "Connection refused", now=now)
+    found = health(now)
+    assert not found.ok
+    assert found.headline == "The mail provider takes no mail."
+    assert "Connection refused" in found.advice
 
 
 def test_an_account_that_is_due_later_does_not_wait(now):

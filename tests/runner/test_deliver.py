@@ -10,7 +10,8 @@ from accounts.models import Account, Consent
 from lifecycle.engine import ENGINE_VERSION
 from lifecycle.runner import staff_facts
 from lifecycle.runner.definition import current
-from lifecycle.runner.models import FoldCheckpoint, StepRun
+from lifecycle.runner.health import HAND_OVER
+from lifecycle.runner.models import FoldCheckpoint, Heartbeat, StepRun
 from lifecycle.runner.tick import take_back_bounced
 from messaging import outbox, suppression
 from messaging.models import Attempt, Message, SendingDomain, Suppression
@@ -402,6 +403,7 @@ def test_a_pause_between_look_and_hand_over_stops_the_mail_and_resuming_lets_it_
     pausing.pause(account().pk, now=at(10))
     send(queued, 10)
     assert mails() == [("hello", "cancelled", "paused_account")]
+    assert Message.objects.get().detail.startswith("Due ")
     until(30, start=11)
     assert provider.got == []
     pausing.resume(account().pk, now=at(31))
@@ -418,8 +420,11 @@ def test_while_the_provider_is_down_a_mail_waits_and_goes_once_afterwards(tell, 
     until(20, start=10, every=1)
     assert mails()[0][1] == "queued"
     assert Message.objects.get().attempts > 1
+    handed_over = Heartbeat.objects.filter(name=HAND_OVER)
+    assert not handed_over.exists()  # what was refused is no sign of life
     provider.is_down = False
     until(80, start=21, every=1)
+    assert handed_over.exists()
     assert provider.to() == ["hello"]
     assert Message.objects.get().status == "sent"
 
