@@ -4,118 +4,114 @@ What is imported is what the customer's product would have told us. Every accoun
 locked before, in the order of the ids, and waits for a look afterwards.
 """
 
+from collections.abc import Iterable
+from copy import copy
+from datetime import datetime
 from typing import Any
 
+from django.contrib import messages
 from django.core.exceptions import ValidationError
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
+from django.shortcuts import redirect
 from django.utils import timezone
-from import_export import fields, resources, results, widgets
+from import_export import fields, widgets
 from import_export.admin import ExportMixin, ImportMixin
 from unfold.contrib.import_export.forms import ExportForm, ImportForm
 
 from accounts import cells
 from accounts.models import Account, AnonymousId, Environment, Membership, Person
-
-# What other programs put between the columns of what they call CSV.
-OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
-# A spreadsheet runs a cell that begins with one of these (OWASP, "CSV Injection").
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
+from accounts.tables import Table, chunks, column, shorten
 
 
-class Said(results.Error):  # type: ignore[misc]
-    """An error in words alone: whoever uploads a table can do nothing with our code's."""
+class Exchanged(Table):
+    """What all three have in common: environments, locks and marks."""
 
-    traceback = ""
+    def needed(self) -> list[str]:
+        return [name for name in super().needed() if name != "environment"]
 
-
-class Exchanged(resources.ModelResource):  # type: ignore[misc]
-    """What all three have in common: safe cells, environments, locks and marks."""
-
-    touched: set[int]
-
-    @classmethod
-    def get_error_result_class(cls) -> type[Said]:
-        return Said
-
-    def import_data(
-        self, dataset: Any, dry_run: bool = False, raise_errors: bool = False, **how: Any
-    ) -> Any:
-        said = self._unusable(dataset.headers or [])
-        if said is None:
-            return super().import_data(dataset, dry_run, raise_errors, **how)
-        if raise_errors:
-            raise ValueError(said)
-        result = self.get_result_class()()
-        result.append_base_error(Said(ValueError(said)))
-        return result
-
-    def _unusable(self, headers: list[Any]) -> str | None:
-        """Why no line of a table with these columns can be read; None where that is not so."""
-        needed = [name for name in self.get_import_id_fields() if name != "environment"]
-        missing = [name for name in needed if name not in headers]
-        if not missing:
-            return None
-        for separator, name in OTHER_SEPARATORS.items():
-            if headers and separator in str(headers[0]):
-                return (
-                    f"The columns are separated by {name}. Save the table with commas between them."
-                )
-        columns, has = ", ".join(missing), ", ".join(map(str, headers)) or "none"
-        return f"The first line must name the columns, and these are missing: {columns}. It names: {has}."
-
-    def before_import(self, dataset: Any, **_: Any) -> None:
-        if "environment" not in (dataset.headers or ()):
-            column = [Environment.PRODUCTION.value] * len(dataset)
-            dataset.append_col(column, header="environment")
-        self.touched = set()
-        locked = self.accounts_of(dataset).order_by("pk").select_for_update(no_key=True)
-        list(locked.values_list("pk", flat=True))
-
-    def before_import_row(self, row: dict[str, Any], **_: Any) -> None:
-        for name, value in row.items():
-            if isinstance(value, str):
-                cell = value.strip()
-                row[name] = cell[1:] if cell[:1] == "'" and cell[1:2] in FORMULA else cell
+    def before_import_row(self, row: dict[str, Any], **named: Any) -> None:
+        super().before_import_row(row, **named)
         row["environment"] = row.get("environment") or Environment.PRODUCTION.value
 
-    def export_field(self, field: Any, instance: Any, **kwargs: Any) -> Any:
-        value = super().export_field(field, instance, **kwargs)
-        return "'" + value if isinstance(value, str) and value.startswith(FORMULA) else value
+    def read(self, dataset: Any) -> None:
+        if "environment" not in dataset.headers:
+            worlds = [Environment.PRODUCTION.value] * len(dataset)
+            dataset.append_col(worlds, header="environment")
+        self.find_rows(dataset)
+        if not self.preview:
+            for some in chunks(sorted(self.accounts_before())):
+                Account.objects.locked(some)
+            # Now that nobody else changes them.
+            self.find_rows(dataset)
 
-    def after_import(self, _dataset: Any, _result: Any, **_: Any) -> None:
-        Account.objects.filter(pk__in=self.touched).mark_changed(timezone.now())
+    def write(self, now: datetime) -> None:
+        super().write(now)
+        for some in chunks(sorted(self.accounts_after())):
+            Account.objects.filter(pk__in=some).mark_changed(now)
 
-    def accounts_of(self, dataset: Any) -> QuerySet[Account]:
-        """The accounts that these rows touch."""
+    def find_rows(self, dataset: Any) -> None:
+        """Look up what the rows of the table speak of."""
+        raise NotImplementedError
+
+    def accounts_before(self) -> set[int]:
+        """The accounts that depend on what was found."""
+        raise NotImplementedError
+
+    def accounts_after(self) -> set[int]:
+        """The accounts that depend on what was written."""
         raise NotImplementedError
 
 
-def column(dataset: Any, name: str) -> set[str]:
-    return {str(value).strip() for value in dataset[name]} if name in dataset.headers else set()
+class Known:
+    """Where ids lead by now: also to what a row was merged into, or to whom an id was given up for."""
+
+    def __init__(self, model: type[Model], names: set[str]) -> None:
+        self._by_name: dict[tuple[str, str], Any] = {}
+        rows: QuerySet[Any] = model._default_manager.select_related("merged_into")
+        given_up = AnonymousId.objects.select_related("person__merged_into")
+        for some in chunks(names):
+            if model is Person:
+                for given in given_up.filter(value__in=some):
+                    self._by_name[given.environment, given.value] = _final(given.person)
+            for row in rows.filter(external_id__in=some):
+                self._by_name[row.environment, row.external_id] = _final(row)
+
+    def get(self, environment: str, name: str) -> Any:
+        """The row, or None."""
+        return self._by_name.get((environment, name))
+
+    @property
+    def ids(self) -> set[int]:
+        return {row.pk for row in self._by_name.values()}
 
 
-def find(model: type[Model], environment: str, external_id: str) -> Any:
-    """The row that this id leads to by now: also one that it was merged into, or whom it was given up for."""
-    rows = model._default_manager.select_related("merged_into")
-    row: Any = rows.filter(environment=environment, external_id=external_id).first()
-    if row is None and model is Person:
-        ids = AnonymousId.objects.select_related("person__merged_into")
-        given_up = ids.filter(environment=environment, value=external_id).first()
-        row = given_up and given_up.person
-    return row and (row.merged_into or row)
+def _final(row: Any) -> Any:
+    return row.merged_into or row
 
 
-def accounts_named(names: set[str]) -> QuerySet[Account]:
-    """The accounts that these ids lead to."""
-    named = Account.objects.filter(external_id__in=names)
-    return Account.objects.filter(Q(pk__in=named) | Q(pk__in=named.values("merged_into")))
+def accounts_of(people: Iterable[int]) -> set[int]:
+    """The accounts that these people are or were in."""
+    return {
+        account
+        for some in chunks(people)
+        for account in Membership.objects.filter(person__in=some).values_list("account", flat=True)
+    }
 
 
 class Identified(Exchanged):
     """What has an id of its own, which may lead to another row by now."""
 
+    known: Known
+
+    def key(self, instance: Any) -> tuple[str, str]:
+        return instance.environment, instance.external_id
+
+    def find_rows(self, dataset: Any) -> None:
+        self.known = Known(self._meta.model, column(dataset, "external_id"))
+
     def get_instance(self, _loader: Any, row: Any) -> Any:
-        return find(self._meta.model, row["environment"], str(row["external_id"]))
+        found = self.known.get(row["environment"], str(row["external_id"]))
+        return found and copy(self.changed.get(self.key(found), found))
 
     def import_instance(self, instance: Any, row: Any, **kwargs: Any) -> None:
         # Whoever is known under several ids keeps the one they have.
@@ -138,14 +134,14 @@ class AccountResource(Identified):
         )  # fmt: skip
         skip_unchanged = True
         report_skipped = True
-        clean_model_instances = True
-        use_transactions = True
 
-    def accounts_of(self, dataset: Any) -> QuerySet[Account]:
-        return accounts_named(column(dataset, "external_id"))
+    written = Meta.fields[2:]
 
-    def after_save_instance(self, instance: Any, _row: Any, **_: Any) -> None:
-        self.touched.add(instance.pk)
+    def accounts_before(self) -> set[int]:
+        return self.known.ids
+
+    def accounts_after(self) -> set[int]:
+        return {account.pk for account in self.changed.values()}
 
 
 class PersonResource(Identified):
@@ -161,26 +157,20 @@ class PersonResource(Identified):
         )  # fmt: skip
         skip_unchanged = True
         report_skipped = True
-        clean_model_instances = True
-        use_transactions = True
 
-    def accounts_of(self, dataset: Any) -> QuerySet[Account]:
-        names = column(dataset, "external_id")
-        people = Person.objects.filter(
-            Q(external_id__in=names)
-            | Q(pk__in=Person.objects.filter(external_id__in=names).values("merged_into"))
-            | Q(pk__in=AnonymousId.objects.filter(value__in=names).values("person"))
-        )
-        return Account.objects.filter(
-            pk__in=Membership.objects.filter(person__in=people).values("account")
-        )
+    written = Meta.fields[2:]
 
-    def after_save_instance(self, instance: Any, _row: Any, **_: Any) -> None:
-        self.touched.update(instance.memberships.values_list("account", flat=True))
+    def accounts_before(self) -> set[int]:
+        return accounts_of(self.known.ids)
+
+    def accounts_after(self) -> set[int]:
+        return accounts_of(person.pk for person in self.changed.values())
 
 
 class InEnvironment(widgets.ForeignKeyWidget):  # type: ignore[misc]
     """Finds the row that an id leads to in the world that the line names."""
+
+    known: Known
 
     def __init__(self, model: type[Model]) -> None:
         super().__init__(model, field="external_id")
@@ -189,7 +179,7 @@ class InEnvironment(widgets.ForeignKeyWidget):  # type: ignore[misc]
         name = self.model._meta.verbose_name
         if not value:
             raise ValueError(f"The line names no {name}.")
-        found = find(self.model, row["environment"], str(value))
+        found = self.known.get(row["environment"], str(value))
         if found is None:
             raise ValueError(f"There is no {name} {value!r}; import it first.")
         return found
@@ -205,6 +195,10 @@ class MembershipResource(Exchanged):
     person = fields.Field(attribute="person", column_name="person", widget=InEnvironment(Person))
     joined_at = cells.field("joined_at", cells.Moment(), may_clear=False)
     ended_at = cells.field("ended_at", cells.Moment())
+    accounts: Known
+    people: Known
+    # By account and person.
+    memberships: dict[tuple[int, int], Membership]
 
     class Meta:
         model = Membership
@@ -212,18 +206,40 @@ class MembershipResource(Exchanged):
         fields = ("environment", "account", "person", "role", "joined_at", "ended_at")
         skip_unchanged = True
         report_skipped = True
-        clean_model_instances = True
-        use_transactions = True
 
-    def accounts_of(self, dataset: Any) -> QuerySet[Account]:
-        return accounts_named(column(dataset, "account"))
+    written = ("role", "role_since", "role_said_at", "joined_at", "ended_at")
 
-    def get_instance(self, loader: Any, row: Any) -> Any:
-        try:
-            return super().get_instance(loader, row)
-        except ValueError:
+    def key(self, instance: Any) -> tuple[int, int]:
+        return instance.account_id, instance.person_id
+
+    def find_rows(self, dataset: Any) -> None:
+        self.accounts = Known(Account, column(dataset, "account"))
+        self.people = Known(Person, column(dataset, "person"))
+        self.fields["account"].widget.known = self.accounts
+        self.fields["person"].widget.known = self.people
+        self.memberships = {
+            self.key(row): row
+            for some in chunks(self.people.ids)
+            for row in Membership.objects.filter(person__in=some).select_related(
+                "account", "person"
+            )
+        }
+
+    def accounts_before(self) -> set[int]:
+        return self.accounts.ids
+
+    def accounts_after(self) -> set[int]:
+        return {row.account_id for row in self.changed.values()}
+
+    def get_instance(self, _loader: Any, row: Any) -> Any:
+        account = self.accounts.get(row["environment"], str(row["account"]))
+        person = self.people.get(row["environment"], str(row["person"]))
+        if account is None or person is None:
             # Said cell by cell when the line is read.
             return None
+        key = account.pk, person.pk
+        found = self.changed.get(key) or self.memberships.get(key)
+        return found and copy(found)
 
     def import_instance(self, instance: Any, row: Any, **kwargs: Any) -> None:
         before = instance.role
@@ -234,9 +250,6 @@ class MembershipResource(Exchanged):
             instance.joined_at = instance.ended_at
         if instance.ended_at and instance.ended_at < instance.joined_at:
             raise ValidationError({"ended_at": f"It lies before joined_at, {instance.joined_at}."})
-
-    def after_save_instance(self, instance: Any, _row: Any, **_: Any) -> None:
-        self.touched.add(instance.account_id)
 
 
 class Exporting(ExportMixin):  # type: ignore[misc]
@@ -258,6 +271,21 @@ class Exchanging(ImportMixin, Exporting):  # type: ignore[misc]
     def has_import_permission(self, request: Any) -> bool:
         meta = self.model._meta
         return bool(request.user.has_perm(f"{meta.app_label}.add_{meta.model_name}"))
+
+    def import_action(self, request: Any, **kwargs: Any) -> Any:
+        answer = super().import_action(request, **kwargs)
+        result = answer.context_data.get("result")
+        if result is not None and (said := shorten(result)):
+            messages.info(request, said)
+        return answer
+
+    def process_result(self, result: Any, request: Any) -> Any:
+        if not result.has_errors():
+            return super().process_result(result, request)
+        # The preview had found none: something changed since, and nothing of the file was kept.
+        wrong = [*result.base_errors, *(each for _, row in result.row_errors() for each in row)]
+        messages.error(request, f"Nothing was imported. {wrong[0].error}")
+        return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_import")
 
     def add_data_read_fail_error_to_form(self, form: Any, _error: Exception) -> None:
         form.add_error(

@@ -12,7 +12,7 @@ from django.db.models import QuerySet
 from openpyxl import Workbook  # type: ignore[import-untyped]
 
 from accounts.models import Account
-from accounts.resources import FORMULA
+from accounts.tables import FORMULA
 from events.models import Event
 
 # A spreadsheet program opens no more than about a million rows, and nobody reads a tenth of that.

@@ -259,6 +259,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
 }
 
+# --- tables in the admin --------------------------------------------------------------------
+# Rows of one file that is imported: on SQLite everybody else waits while they are written.
+IMPORT_MAX_ROWS = env.int("IMPORT_MAX_ROWS", 10_000)
+
 # --- e-mail ---------------------------------------------------------------------------------
 # Each provider's backend and the Anymail settings it needs, all read from the environment by these names.
 EMAIL_PROVIDERS: dict[str, tuple[str, tuple[str, ...]]] = {

@@ -5,7 +5,7 @@ from typing import Any
 from import_export import fields, resources, widgets
 
 from accounts.models import ConsentCategory
-from accounts.resources import FORMULA
+from accounts.tables import FORMULA
 from messaging import addresses
 from messaging.models import Address, Suppression
 

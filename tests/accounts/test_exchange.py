@@ -5,8 +5,11 @@ from html import unescape
 import pytest
 import tablib
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from accounts import tables
 from accounts.models import Account, AnonymousId, Membership, Person
 from accounts.resources import AccountResource, MembershipResource, PersonResource
 from accounts.staff import make_roles, put_user
@@ -219,3 +222,82 @@ class TestATableThatCannotBeUsed:
 
     def test_names_both_ends_of_a_membership(self, upload):
         assert "these are missing: account, person." in upload("role\nadmin\n", "membership")
+
+
+class TestALargeTable:
+    @pytest.fixture
+    def lines(self):
+        for number in range(0, 40, 2):
+            AccountFactory(external_id=f"a{number}", plan="free")
+        rows = [f"a{number},Name,pro,Europe/Vienna" for number in range(40)]
+        return table("external_id,name,plan,time_zone", *rows)
+
+    def test_is_previewed_without_a_lock_and_without_a_query_for_each_row(self, lines):
+        with CaptureQueriesContext(connection) as asked:
+            result = AccountResource().import_data(lines, dry_run=True, raise_errors=True)
+        assert (result.totals["new"], result.totals["update"]) == (20, 20)
+        statements = [query["sql"] for query in asked.captured_queries]
+        assert len(statements) == 1
+        assert statements[0].startswith("SELECT")
+        assert "FOR " not in statements[0]
+
+    @pytest.mark.parametrize("resource", [PersonResource, MembershipResource])
+    def test_of_people_and_of_memberships_likewise(self, resource, django_assert_max_num_queries):
+        for number in range(20):
+            ends = {"account__external_id": f"a{number}", "person__external_id": f"p{number}"}
+            MembershipFactory(**ends, role="")
+        lines = {
+            PersonResource: ["external_id,name", *(f"p{n},Name" for n in range(20))],
+            MembershipResource: ["account,person,role", *(f"a{n},p{n},admin" for n in range(20))],
+        }[resource]
+        with django_assert_max_num_queries(4):
+            result = resource().import_data(table(*lines), dry_run=True, raise_errors=True)
+        assert result.totals["update"] == 20
+
+    def test_is_imported_with_one_query_for_each_row_that_was_known(
+        self, lines, django_assert_max_num_queries
+    ):
+        with django_assert_max_num_queries(20 + 10):
+            AccountResource().import_data(lines, raise_errors=True)
+        assert Account.objects.filter(plan="pro").exclude(next_look_at=None).count() == 40
+
+    def test_is_refused_beyond_what_the_installation_takes(self, lines, settings):
+        settings.IMPORT_MAX_ROWS = 39
+        result = AccountResource().import_data(lines)
+        (error,) = result.base_errors
+        assert str(error.error) == "This file has 40 rows; import at most 39 at a time."
+        assert not Account.objects.filter(plan="pro").exists()
+
+
+def test_a_preview_names_all_it_does_and_shows_what_fits_on_a_page(admin_client, monkeypatch):
+    monkeypatch.setattr(tables, "SHOWN", 2)
+    AccountFactory(external_id="same", name="Same")
+    lines = ["external_id,name", "same,Same", "a,Shown", "b,Shown", "c,Left out"]
+    file = SimpleUploadedFile("table.csv", "\n".join(lines).encode())
+    answer = admin_client.post(
+        reverse("admin:accounts_account_import"), {"format": "0", "import_file": file}
+    )
+    page = answer.content.decode()
+    assert "4 rows: 3 new, 0 changed, 1 left as they are, 0 wrong. The first 2 are shown." in page
+    assert (page.count("Shown"), page.count("Left out")) == (2, 0)
+
+
+def test_an_account_that_arrives_during_the_import_undoes_it_and_is_told(admin_client, monkeypatch):
+    file = SimpleUploadedFile("table.csv", b"external_id,name\nold,Old\nnew,New\n")
+    preview = admin_client.post(
+        reverse("admin:accounts_account_import"), {"format": "0", "import_file": file}
+    )
+    write = AccountResource.write
+
+    def be_overtaken(self, now):
+        AccountFactory(external_id="new")
+        write(self, now)
+
+    monkeypatch.setattr(AccountResource, "write", be_overtaken)
+    answer = admin_client.post(
+        reverse("admin:accounts_account_process_import"),
+        preview.context["confirm_form"].initial,
+        follow=True,
+    )
+    assert "Nothing was imported. Somebody else stored one of these" in answer.content.decode()
+    assert not Account.objects.filter(external_id="old").exists()
