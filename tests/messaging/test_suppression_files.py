@@ -1,11 +1,16 @@
 """Suppressions from and to files: added once, nothing lifted, every bad line named."""
 
+from html import unescape
+
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from tablib import Dataset
 
 from messaging import addresses, suppression
-from messaging.models import Suppression
+from messaging.models import Address, Suppression
 from messaging.resources import SuppressionResource
 from tests.factories import UserFactory
 from tests.messaging.scenes import NOW
@@ -83,3 +88,53 @@ def test_the_admin_exports_and_offers_the_import(client):
 def test_who_may_only_look_cannot_import(client):
     client.force_login(UserFactory())
     assert client.get(reverse("admin:messaging_suppression_import")).status_code == 403
+
+
+@pytest.fixture
+def upload(admin_client):
+    def upload(text):
+        file = SimpleUploadedFile("table.csv", text.encode())
+        url = reverse("admin:messaging_suppression_import")
+        return admin_client.post(url, {"format": "0", "import_file": file})
+
+    return upload
+
+
+def test_addresses_alone_are_enough(upload, admin_client):
+    preview = upload("address\na@x.example\nA@X.example\nb@x.example\n")
+    assert "3 rows: 2 new, 0 changed, 1 left as they are" in preview.content.decode()
+    assert not Address.objects.exists()
+    admin_client.post(
+        reverse("admin:messaging_suppression_process_import"),
+        preview.context["confirm_form"].initial,
+    )
+    standing = Suppression.objects.values_list("address__value", "reason", "source", "category")
+    assert set(standing) == {
+        ("a@x.example", "staff", "import by admin", ""),
+        ("b@x.example", "staff", "import by admin", ""),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("address;reason\na@x.example;staff\n", "The columns are separated by semicolons."),
+        ("email\na@x.example\n", "these are missing: address. It names: email."),
+        ("address\nnonsense\n", "'nonsense' is not an e-mail address."),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_told_in_plain_words(upload, text, said):
+    page = unescape(upload(text).content.decode())
+    assert said in page
+    assert "Traceback" not in page
+    assert "site-packages" not in page
+
+
+def test_a_long_file_is_previewed_with_few_queries_and_without_writing():
+    suppression.unsubscribe("a0@x.example", source="link", now=NOW)
+    data = Dataset(*[(f"a{number}@x.example",) for number in range(30)], headers=("address",))
+    with CaptureQueriesContext(connection) as asked:
+        result = SuppressionResource().import_data(data, dry_run=True, user="eve")
+    assert result.totals["new"] == 30
+    assert len(asked) == 2
+    assert all(query["sql"].startswith("SELECT") for query in asked.captured_queries)
