@@ -28,7 +28,7 @@ class Moment(widgets.Widget):  # type: ignore[misc]
 
 
 class Amount(widgets.Widget):  # type: ignore[misc]
-    """A sum of money."""
+    """A sum of money, not below zero."""
 
     def clean(self, value: Any, _row: Any = None, **_: Any) -> Decimal | None:
         if value in (None, ""):
@@ -39,6 +39,8 @@ class Amount(widgets.Widget):  # type: ignore[misc]
             amount = Decimal("NaN")
         if not amount.is_finite():
             raise ValueError(f"{value!r} is no amount; write it like 1200.50.")
+        if amount < 0:
+            raise ValueError(f"{value!r} is below zero.")
         return amount
 
     def render(self, value: Any, _instance: Any = None, **_: Any) -> str:

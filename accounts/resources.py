@@ -4,6 +4,7 @@ What is imported is what the customer's product would have told us. Every accoun
 locked before, in the order of the ids, and waits for a look afterwards.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from copy import copy
 from datetime import datetime
@@ -19,12 +20,15 @@ from import_export.admin import ExportMixin, ImportMixin
 from unfold.contrib.import_export.forms import ExportForm, ImportForm
 
 from accounts import cells
-from accounts.models import Account, AnonymousId, Environment, Membership, Person
+from accounts.models import Account, AnonymousId, Environment, Membership, Person, Role
 from accounts.tables import Table, chunks, column, shorten
 
 
 class Exchanged(Table):
     """What all three have in common: environments, locks and marks."""
+
+    # The first row about each thing.
+    first_rows: dict[tuple[str, ...], int]
 
     def needed(self) -> list[str]:
         return [name for name in super().needed() if name != "environment"]
@@ -32,8 +36,14 @@ class Exchanged(Table):
     def before_import_row(self, row: dict[str, Any], **named: Any) -> None:
         super().before_import_row(row, **named)
         row["environment"] = row.get("environment") or Environment.PRODUCTION.value
+        ids = tuple(str(row[name] or "") for name in self.needed())
+        first = self.first_rows.setdefault((row["environment"], *ids), named["row_number"])
+        if all(ids) and first != named["row_number"]:
+            kind = self._meta.model._meta.verbose_name
+            raise ValidationError({self.needed()[-1]: f"Row {first} is about the same {kind}."})
 
     def read(self, dataset: Any) -> None:
+        self.first_rows = {}
         if "environment" not in dataset.headers:
             worlds = [Environment.PRODUCTION.value] * len(dataset)
             dataset.append_col(worlds, header="environment")
@@ -137,6 +147,15 @@ class AccountResource(Identified):
 
     written = Meta.fields[2:]
 
+    def import_instance(self, instance: Any, row: Any, **kwargs: Any) -> None:
+        super().import_instance(instance, row, **kwargs)
+        if instance.pk is None and instance.closed_at and not row.get("created_at"):
+            instance.created_at = instance.closed_at
+        if instance.closed_at and instance.closed_at < instance.created_at:
+            raise ValidationError(
+                {"closed_at": f"It lies before created_at, {instance.created_at}."}
+            )
+
     def accounts_before(self) -> set[int]:
         return self.known.ids
 
@@ -199,6 +218,8 @@ class MembershipResource(Exchanged):
     people: Known
     # By account and person.
     memberships: dict[tuple[int, int], Membership]
+    roles: set[str]
+    unknown_roles: Counter[str]
 
     class Meta:
         model = Membership
@@ -215,6 +236,8 @@ class MembershipResource(Exchanged):
     def find_rows(self, dataset: Any) -> None:
         self.accounts = Known(Account, column(dataset, "account"))
         self.people = Known(Person, column(dataset, "person"))
+        self.roles = set(Role.objects.values_list("key", flat=True))
+        self.unknown_roles = Counter()
         self.fields["account"].widget.known = self.accounts
         self.fields["person"].widget.known = self.people
         self.memberships = {
@@ -244,12 +267,25 @@ class MembershipResource(Exchanged):
     def import_instance(self, instance: Any, row: Any, **kwargs: Any) -> None:
         before = instance.role
         super().import_instance(instance, row, **kwargs)
+        if instance.role and instance.role not in self.roles:
+            self.unknown_roles[instance.role] += 1
         if instance.role != before:
             instance.role_since = instance.role_said_at = timezone.now()
         if instance.pk is None and instance.ended_at and not row.get("joined_at"):
             instance.joined_at = instance.ended_at
         if instance.ended_at and instance.ended_at < instance.joined_at:
             raise ValidationError({"ended_at": f"It lies before joined_at, {instance.joined_at}."})
+
+    def remarks(self) -> list[str]:
+        # Taken all the same, as from an event: what a role grants may be said here later.
+        if not self.unknown_roles:
+            return []
+        strange = ", ".join(f"{role} ({rows:,})" for role, rows in self.unknown_roles.items())
+        known = ", ".join(sorted(self.roles)) or "none"
+        return [
+            "These roles are not known here, so they grant nothing (in how many rows): "
+            f"{strange}. Known are: {known}."
+        ]
 
 
 class Exporting(ExportMixin):  # type: ignore[misc]
@@ -275,8 +311,11 @@ class Exchanging(ImportMixin, Exporting):  # type: ignore[misc]
     def import_action(self, request: Any, **kwargs: Any) -> Any:
         answer = super().import_action(request, **kwargs)
         result = answer.context_data.get("result")
-        if result is not None and (said := shorten(result)):
-            messages.info(request, said)
+        if result is not None:
+            if said := shorten(result):
+                messages.info(request, said)
+            for remark in result.remarks:
+                messages.warning(request, remark)
         return answer
 
     def process_result(self, result: Any, request: Any) -> Any:

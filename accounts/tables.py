@@ -27,6 +27,14 @@ class Said(results.Error):  # type: ignore[misc]
     traceback = ""
 
 
+class Outcome(results.Result):  # type: ignore[misc]
+    """What an import does, with what whoever confirms it should know though nothing is wrong."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.remarks: list[str] = []
+
+
 class Difference(resources.Diff):  # type: ignore[misc]
     """What a row changes, in colours: read for a preview alone, and painted only when it is shown."""
 
@@ -67,6 +75,10 @@ class Table(resources.ModelResource):  # type: ignore[misc]
     def get_import_fields(self) -> list[Any]:
         # Asked for several times a row.
         return self.import_fields
+
+    @classmethod
+    def get_result_class(cls) -> type[Outcome]:
+        return Outcome
 
     @classmethod
     def get_error_result_class(cls) -> type[Said]:
@@ -110,7 +122,7 @@ class Table(resources.ModelResource):  # type: ignore[misc]
         headers = dataset.headers or []
         missing = [name for name in self.needed() if name not in headers]
         if not missing:
-            return None
+            return self._unknown(headers)
         for separator, name in OTHER_SEPARATORS.items():
             if headers and separator in str(headers[0]):
                 return (
@@ -119,6 +131,14 @@ class Table(resources.ModelResource):  # type: ignore[misc]
         columns, has = ", ".join(missing), ", ".join(map(str, headers)) or "none"
         return f"The first line must name the columns, and these are missing: {columns}. It names: {has}."
 
+    def _unknown(self, headers: list[Any]) -> str | None:
+        """Nobody types a column for nothing: what we would leave out is most likely misspelt."""
+        known = self._meta.fields
+        strange = [str(name) for name in headers if name and name not in known]
+        if not strange:
+            return None
+        return f"These columns are not known: {', '.join(strange)}. Known are: {', '.join(known)}."
+
     def needed(self) -> list[str]:
         """The columns without which no line says anything."""
         return list(self.get_import_id_fields())
@@ -126,6 +146,10 @@ class Table(resources.ModelResource):  # type: ignore[misc]
     def read(self, dataset: Any) -> None:
         """Look up what the rows speak of; under locks where it is not a preview."""
         raise NotImplementedError
+
+    def remarks(self) -> list[str]:
+        """What is taken as it is, though it may be a mistake."""
+        return []
 
     def key(self, instance: Any) -> Hashable:
         """What tells the row apart from others."""
@@ -148,7 +172,7 @@ class Table(resources.ModelResource):  # type: ignore[misc]
         return result
 
     def _judged(self, dataset: Any, raise_errors: bool, **how: Any) -> Any:
-        return self.import_data_inner(
+        result = self.import_data_inner(
             dataset,
             self.preview,
             raise_errors,
@@ -156,6 +180,8 @@ class Table(resources.ModelResource):  # type: ignore[misc]
             collect_failed_rows=False,
             **how,
         )
+        result.remarks = self.remarks()
+        return result
 
     def before_import_row(self, row: dict[str, Any], **_: Any) -> None:
         for name, value in row.items():

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from accounts import tables
-from accounts.models import Account, AnonymousId, Membership, Person
+from accounts.models import Account, AnonymousId, Membership, Person, Role
 from accounts.resources import AccountResource, MembershipResource, PersonResource
 from accounts.staff import make_roles, put_user
 from tests.factories import AccountFactory, MembershipFactory, PersonFactory, UserFactory
@@ -205,6 +205,10 @@ class TestATableThatCannotBeUsed:
             ("external_id;name\na;Acme\n", "The columns are separated by semicolons."),
             ("external_id\tname\na\tAcme\n", "The columns are separated by tabs."),
             ("id,name\na,Acme\n", "these are missing: external_id. It names: id, name."),
+            (
+                "external_id,nmae,plann\na,Acme,pro\n",
+                "These columns are not known: nmae, plann. Known are: environment, external_id, name,",
+            ),
             ("external_id,name\na,Acme,more\n", "has every line as many cells as the first?"),
         ],
     )
@@ -220,8 +224,62 @@ class TestATableThatCannotBeUsed:
         assert "'13k' is no amount" in page
         assert "decimal." not in page
 
+    def test_says_which_roles_grant_nothing_and_takes_them(self, upload):
+        AccountFactory(external_id="acme")
+        for person in ("ada", "bob", "eve"):
+            PersonFactory(external_id=person)
+        Role.objects.create(key="boss", name="Boss")
+        lines = "account,person,role\nacme,ada,Boss\nacme,bob,boss\nacme,eve,\n"
+        page = unescape(upload(lines, "membership"))
+        assert "grant nothing (in how many rows): Boss (1). Known are: boss." in page
+        assert "3 rows: 3 new" in page
+        assert 'name="import_file_name"' in page
+
     def test_names_both_ends_of_a_membership(self, upload):
         assert "these are missing: account, person." in upload("role\nadmin\n", "membership")
+
+
+@pytest.mark.parametrize("resource", [AccountResource, PersonResource])
+def test_two_rows_about_the_same_are_refused_with_the_number_of_the_first(resource):
+    lines = ["environment,external_id,name", ",a,A", ",b,B", "test,a,A", " production ,a,C"]
+    result = resource().import_data(table(*lines), dry_run=True)
+    (row,) = result.invalid_rows
+    kind = resource._meta.model._meta.verbose_name
+    assert (row.number, row.error_dict) == (
+        4,
+        {"external_id": [f"Row 1 is about the same {kind}."]},
+    )
+    assert result.totals["new"] == 3
+
+
+def test_two_rows_about_one_membership_are_refused():
+    MembershipFactory(account__external_id="acme", person__external_id="ada")
+    lines = table("account,person,role", "acme,ada,admin", "acme,ada,owner")
+    (row,) = MembershipResource().import_data(lines, dry_run=True).invalid_rows
+    assert row.error_dict == {"person": ["Row 1 is about the same membership."]}
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ("a,-500,,", {"value": ["'-500' is below zero."]}),
+        (
+            "a,0,2026-03-02,2026-03-01",
+            {"closed_at": ["It lies before created_at, 2026-03-02 00:00:00+00:00."]},
+        ),
+    ],
+)
+def test_what_cannot_be_of_an_account_is_refused(line, wrong):
+    lines = table("external_id,value,created_at,closed_at", line)
+    (row,) = AccountResource().import_data(lines, dry_run=True).invalid_rows
+    assert row.error_dict == wrong
+
+
+def test_an_account_that_was_closed_before_we_knew_it_may_come_without_its_beginning():
+    lines = table("external_id,closed_at", "a,2026-03-01")
+    AccountResource().import_data(lines, raise_errors=True)
+    account = Account.objects.get()
+    assert account.closed_at == account.created_at
 
 
 class TestALargeTable:
@@ -250,7 +308,7 @@ class TestALargeTable:
             PersonResource: ["external_id,name", *(f"p{n},Name" for n in range(20))],
             MembershipResource: ["account,person,role", *(f"a{n},p{n},admin" for n in range(20))],
         }[resource]
-        with django_assert_max_num_queries(4):
+        with django_assert_max_num_queries(5):
             result = resource().import_data(table(*lines), dry_run=True, raise_errors=True)
         assert result.totals["update"] == 20
 
