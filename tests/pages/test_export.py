@@ -102,6 +102,8 @@ def test_the_queries_do_not_grow_with_the_rows(django_assert_max_num_queries):
         ({"first": "soon"}, "A day is written like"),
         ({"first": "2026-03-10", "last": "2026-03-09"}, "before the first"),
         ({"first": "2024-03-10", "last": "2026-03-09"}, "at most a year"),
+        ({"last": "0001-01-01"}, "A day is written like"),
+        ({"last": "9999-12-31"}, "A day is written like"),
     ],
 )
 @pytest.mark.parametrize("page", ["/events/export/", FILE])
@@ -109,6 +111,18 @@ def test_a_choice_that_makes_no_sense_is_answered_in_words(page, asked, said, as
     answer = as_role("engineer").get(page, asked)
     assert answer.status_code == 422
     assert said in answer.content.decode()
+
+
+@pytest.mark.parametrize("page", ["/events/export/", FILE])
+def test_a_choice_that_makes_no_sense_stays_as_it_was_typed_and_offers_no_file(page, as_role):
+    asked = {"first": "2026-03-10", "last": "2026-03-09", "account": "acme", "name": "tried"}
+    text = as_role("engineer").get(page, asked).content.decode()
+    for value in asked.values():
+        assert f'value="{value}"' in text
+    assert FILE not in text
+    last_day = text[text.index('name="last"') : text.index('name="account"')]
+    assert "The last day comes before the first." in last_day
+    assert FILE in as_role("engineer").get(page.replace("file/", ""), DAYS).content.decode()
 
 
 # --- mails sent while mistakes counted ------------------------------------------------------------
