@@ -60,7 +60,7 @@ class Exchanged(Table):
             Account.objects.filter(pk__in=some).mark_changed(now)
 
     def find_rows(self, dataset: Any) -> None:
-        """Look up what the rows of the table speak of."""
+        """Look up what the rows of the table speak of, `before` among it."""
         raise NotImplementedError
 
     def accounts_before(self) -> set[int]:
@@ -91,8 +91,12 @@ class Known:
         return self._by_name.get((environment, name))
 
     @property
+    def rows(self) -> list[Any]:
+        return list(self._by_name.values())
+
+    @property
     def ids(self) -> set[int]:
-        return {row.pk for row in self._by_name.values()}
+        return {row.pk for row in self.rows}
 
 
 def _final(row: Any) -> Any:
@@ -118,6 +122,7 @@ class Identified(Exchanged):
 
     def find_rows(self, dataset: Any) -> None:
         self.known = Known(self._meta.model, column(dataset, "external_id"))
+        self.before = {self.key(row): row for row in self.known.rows}
 
     def get_instance(self, _loader: Any, row: Any) -> Any:
         found = self.known.get(row["environment"], str(row["external_id"]))
@@ -216,8 +221,6 @@ class MembershipResource(Exchanged):
     ended_at = cells.field("ended_at", cells.Moment())
     accounts: Known
     people: Known
-    # By account and person.
-    memberships: dict[tuple[int, int], Membership]
     roles: set[str]
     unknown_roles: Counter[str]
 
@@ -240,7 +243,7 @@ class MembershipResource(Exchanged):
         self.unknown_roles = Counter()
         self.fields["account"].widget.known = self.accounts
         self.fields["person"].widget.known = self.people
-        self.memberships = {
+        self.before = {
             self.key(row): row
             for some in chunks(self.people.ids)
             for row in Membership.objects.filter(person__in=some).select_related(
@@ -261,7 +264,7 @@ class MembershipResource(Exchanged):
             # Said cell by cell when the line is read.
             return None
         key = account.pk, person.pk
-        found = self.changed.get(key) or self.memberships.get(key)
+        found = self.changed.get(key) or self.before.get(key)
         return found and copy(found)
 
     def import_instance(self, instance: Any, row: Any, **kwargs: Any) -> None:

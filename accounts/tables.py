@@ -63,7 +63,11 @@ class Table(resources.ModelResource):  # type: ignore[misc]
     """
 
     preview = False
-    # By what tells the row apart: what later rows of the table find, and what is written at the end.
+    # Whoever imports it.
+    user: Any = None
+    # By what tells a row apart: how it was before the import.
+    before: dict[Any, Any]
+    # By the same: what later rows of the table find, and what is written at the end.
     changed: dict[Any, Any]
     # What an import may change in a row that exists.
     written: Collection[str] = ()
@@ -94,7 +98,7 @@ class Table(resources.ModelResource):  # type: ignore[misc]
         said = self.unusable(dataset)
         if said is not None:
             return self._refused(said, raise_errors)
-        self.preview, self.changed = dry_run, {}
+        self.preview, self.user, self.changed = dry_run, how.get("user"), {}
         if dry_run:
             self.read(dataset)
             return self._judged(dataset, raise_errors, **how)
@@ -144,7 +148,7 @@ class Table(resources.ModelResource):  # type: ignore[misc]
         return list(self.get_import_id_fields())
 
     def read(self, dataset: Any) -> None:
-        """Look up what the rows speak of; under locks where it is not a preview."""
+        """Look up what the rows speak of, `before` among it; under locks where it is not a preview."""
         raise NotImplementedError
 
     def remarks(self) -> list[str]:

@@ -57,8 +57,6 @@ class SuppressionResource(Table):
     address = fields.Field("address", "address", widget=AddressWidget())
     reason = fields.Field("reason", "reason", widget=ReasonWidget())
     category = fields.Field("category", "category", widget=CategoryWidget())
-    # By address, reason and category; lifted ones are history.
-    standing: dict[tuple[str, str, str], Suppression]
 
     class Meta:
         model = Suppression
@@ -76,7 +74,8 @@ class SuppressionResource(Table):
         known = [row for some in chunks(named) for row in Address.objects.filter(value__in=some)]
         self.fields["address"].widget.known = {row.value: row for row in known}
         standing = Suppression.objects.filter(lifted_at=None).select_related("address")
-        self.standing = {
+        # Lifted ones are history.
+        self.before = {
             self.key(row): row
             for some in chunks(known)
             for row in standing.filter(address__in=some)
@@ -87,7 +86,7 @@ class SuppressionResource(Table):
         address, reason, category = (
             self.fields[name].clean(row) for name in ("address", "reason", "category")
         )
-        return self.standing.get((address.value, reason, category))
+        return self.before.get((address.value, reason, category))
 
     def before_import_row(self, row: Any, **named: Any) -> None:
         super().before_import_row(row, **named)

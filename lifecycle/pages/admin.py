@@ -1,6 +1,6 @@
-"""What only lifecycle can add to the admin's lists of events: the journeys, and the mails sent."""
+"""What only lifecycle can add to the admin's lists: the journeys, the mails sent, and events of what was imported."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -10,13 +10,30 @@ from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from unfold.decorators import display
 
+from accounts.admin import AccountAdmin, MembershipAdmin
+from accounts.models import Account, Membership
 from events.admin.plan import EventTypeAdmin
 from events.admin.voids import VoidAdmin
 from events.models import EventType, Void
 from lifecycle.pages import meaning, mistaken
 from lifecycle.runner import definition
+from lifecycle.runner.imported import ToldAccounts, ToldMemberships
 
-admin.site.unregister([EventType, Void])
+admin.site.unregister([Account, Membership, EventType, Void])
+
+
+@admin.register(Account)
+class ToldAccountAdmin(AccountAdmin):
+    """Accounts whose imports are told in their stories."""
+
+    resource_classes: ClassVar = [ToldAccounts]
+
+
+@admin.register(Membership)
+class ToldMembershipAdmin(MembershipAdmin):
+    """Memberships whose imports are told in the accounts' stories."""
+
+    resource_classes: ClassVar = [ToldMemberships]
 
 
 @admin.register(EventType)

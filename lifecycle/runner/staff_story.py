@@ -1,15 +1,18 @@
-"""What staff did, each as a sentence of the account's story."""
+"""What staff did or imported, each as a sentence of the account's story."""
 
 from collections.abc import Mapping
 
 from events.models import Event
 from events.placing import PLACED as ATTRIBUTED
 from lifecycle.engine.fold import HOLD_ENDED, HOLD_STARTED, PLACED, RESTARTED, STOPPED, UNBLOCKED
+from lifecycle.runner import imported
 from lifecycle.runner.merging.accounts import MERGED as ACCOUNTS_MERGED
 from lifecycle.runner.merging.people import MERGED as PEOPLE_MERGED
 from lifecycle.runner.pausing import ACCOUNT_PAUSED, ACCOUNT_RESUMED
 from lifecycle.runner.staff_facts import CONSENT_CHANGED, MEMBERSHIP_ENDED, ROLE_CHANGED
 
+# Of the log's own sources, those whose events somebody of our staff brought about.
+SOURCES = frozenset({"staff", "import"})
 SENTENCES: Mapping[str, str] = {
     UNBLOCKED: "{by} unblocked {setup}: its reminders go on.",
     STOPPED: "{by} stopped {setup}: nothing more is sent about it.",
@@ -25,6 +28,15 @@ SENTENCES: Mapping[str, str] = {
     ACCOUNT_RESUMED: "{by} let sending to the account go on.",
     ACCOUNTS_MERGED: "{by} merged the account “{name}” into this one.",
     PEOPLE_MERGED: "{by} noted that “{name}” and {member} are the same person.",
+    imported.PLAN_CHANGED: "{by} imported the plan {plan}; it was {plan_before}.",
+    imported.ACCOUNT_CLOSED: "{by} imported that the account was closed.",
+    imported.ACCOUNT_REOPENED: "{by} imported that the account is open again.",
+    imported.OUTREACH_ALLOWED: "{by} imported that admins who did not start the setup may be written to.",
+    imported.OUTREACH_REFUSED: "{by} imported that admins who did not start the setup are not written to.",
+    imported.MEMBER_ADDED: "{by} imported {member} into this account, with the role {role}.",
+    imported.ROLE_CHANGED: "{by} imported the role {role} for {member}; it was {before}.",
+    imported.MEMBERSHIP_ENDED: "{by} imported that {member} is in this account no more.",
+    imported.MEMBERSHIP_RESUMED: "{by} imported that {member} is in this account again.",
 }
 
 # A hold that began because a customer wrote, not because a colleague took an alert.
@@ -34,7 +46,7 @@ HELD_BY_REPLY = "A customer replied: reminders about {setup} wait until that is 
 def in_words(
     event: Event, people: Mapping[int, str], setups: Mapping[int, str], roles: Mapping[str, str]
 ) -> str:
-    """One sentence about an event of source `staff`; nothing where we have no words for it."""
+    """One sentence about an event of one of `SOURCES`; nothing where we have no words for it."""
     told = event.properties
     before, role = (str(told.get(key) or "unknown") for key in ("before", "role"))
     sentence = SENTENCES.get(event.name, "")
@@ -47,5 +59,7 @@ def in_words(
         name=told.get("name") or "a success",
         before=roles.get(before, before),
         role=roles.get(role, role),
+        plan=told.get("plan") or "none",
+        plan_before=told.get("plan_before") or "none",
         help="setup help" if told.get("given") else "no more setup help",
     )

@@ -380,7 +380,8 @@ def _events(account: Account, people: dict[int, str], plan: Plan | None) -> Iter
     }
     rows = Event.objects.filter(account=account).order_by("-pk")[:MOST_ENTRIES]
     for event in rows:
-        if event.source == "staff" and (told := staff_story.in_words(event, people, setups, roles)):
+        by_staff = event.source in staff_story.SOURCES
+        if by_staff and (told := staff_story.in_words(event, people, setups, roles)):
             yield Entry(event.occurred_at, "staff", told)
             continue
         who = people.get(event.person_id or 0, "" if event.actor == "system" else "somebody")
@@ -390,7 +391,7 @@ def _events(account: Account, people: dict[int, str], plan: Plan | None) -> Iter
         noted = f" · Kept, though: {' '.join(problems)[:200]}" if problems else ""
         yield Entry(
             event.occurred_at,
-            "staff" if event.source == "staff" else "event",
+            "staff" if by_staff else "event",
             f"{event.name or event.type}" + (f" · {who}" if who else ""),
             ", ".join(parts) + (" (imported)" if event.historical else "") + noted,
             "bad"
