@@ -48,11 +48,10 @@ class Exchanged(Table):
             worlds = [Environment.PRODUCTION.value] * len(dataset)
             dataset.append_col(worlds, header="environment")
         self.find_rows(dataset)
-        if not self.preview:
-            for some in chunks(sorted(self.accounts_before())):
-                Account.objects.locked(some)
-            # Now that nobody else changes them.
-            self.find_rows(dataset)
+
+    def lock(self) -> None:
+        for some in chunks(sorted(self.accounts_before())):
+            Account.objects.locked(some)
 
     def write(self, now: datetime) -> None:
         super().write(now)
@@ -91,6 +90,11 @@ class Known:
         return self._by_name.get((environment, name))
 
     @property
+    def leads(self) -> dict[tuple[str, str], int]:
+        """The row's key by environment and id."""
+        return {name: row.pk for name, row in self._by_name.items()}
+
+    @property
     def rows(self) -> list[Any]:
         return list(self._by_name.values())
 
@@ -123,6 +127,9 @@ class Identified(Exchanged):
     def find_rows(self, dataset: Any) -> None:
         self.known = Known(self._meta.model, column(dataset, "external_id"))
         self.before = {self.key(row): row for row in self.known.rows}
+
+    def seen(self) -> Any:
+        return super().seen(), self.known.leads
 
     def get_instance(self, _loader: Any, row: Any) -> Any:
         found = self.known.get(row["environment"], str(row["external_id"]))
@@ -256,6 +263,9 @@ class MembershipResource(Exchanged):
 
     def accounts_after(self) -> set[int]:
         return {row.account_id for row in self.changed.values()}
+
+    def seen(self) -> Any:
+        return super().seen(), self.accounts.leads, self.people.leads
 
     def get_instance(self, _loader: Any, row: Any) -> Any:
         account = self.accounts.get(row["environment"], str(row["account"]))

@@ -60,6 +60,7 @@ class Table(resources.ModelResource):  # type: ignore[misc]
     """Reads all that its rows need at once, judges each row, and writes what they changed at the end.
 
     A preview leaves out the writing, so it takes no lock: on SQLite everybody else would wait for it.
+    An import takes its locks for the writing, and judges again where what it read has changed by then.
     """
 
     preview = False
@@ -99,13 +100,18 @@ class Table(resources.ModelResource):  # type: ignore[misc]
         if said is not None:
             return self._refused(said, raise_errors)
         self.preview, self.user, self.changed = dry_run, how.get("user"), {}
-        if dry_run:
-            self.read(dataset)
-            return self._judged(dataset, raise_errors, **how)
+        self.read(dataset)
+        result = self._judged(dataset, raise_errors, **how)
+        if dry_run or result.has_errors():
+            return result
+        seen = self.seen()
         try:
             with transaction.atomic():
+                self.lock()
                 self.read(dataset)
-                result = self._judged(dataset, raise_errors, **how)
+                if self.seen() != seen:
+                    self.changed = {}
+                    result = self._judged(dataset, raise_errors, **how)
                 if not result.has_errors():
                     self.write(timezone.now())
         except IntegrityError:
@@ -148,8 +154,18 @@ class Table(resources.ModelResource):  # type: ignore[misc]
         return list(self.get_import_id_fields())
 
     def read(self, dataset: Any) -> None:
-        """Look up what the rows speak of, `before` among it; under locks where it is not a preview."""
+        """Look up what the rows speak of, `before` among it."""
         raise NotImplementedError
+
+    def lock(self) -> None:
+        """Lock what was read, where that has locks of its own."""
+
+    def seen(self) -> Any:
+        """What was read, as far as it decides what is written."""
+        return {
+            key: (row.pk, *(getattr(row, name) for name in self.written))
+            for key, row in self.before.items()
+        }
 
     def remarks(self) -> list[str]:
         """What is taken as it is, though it may be a mistake."""
@@ -164,9 +180,17 @@ class Table(resources.ModelResource):  # type: ignore[misc]
         rows = list(self.changed.values())
         known = [row for row in rows if row.pk is not None]
         new = [row for row in rows if row.pk is None]
-        self._meta.model._default_manager.bulk_create(new, batch_size=CHUNK)
-        for row in known:
-            row.save(update_fields=self.written)
+        store = self._meta.model._default_manager.bulk_create
+        store(new, batch_size=CHUNK)
+        if known:
+            # They are there, so this only updates; a statement for each would take four times as long.
+            store(
+                known,
+                batch_size=CHUNK,
+                update_conflicts=True,
+                unique_fields=["pk"],
+                update_fields=self.written,
+            )
 
     def _refused(self, said: str, raise_errors: bool) -> Any:
         if raise_errors:
