@@ -12,6 +12,8 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
+from lifecycle import environment
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")
@@ -38,11 +40,18 @@ def required(name: str, why: str, otherwise: str) -> str:
 
 
 DEBUG = env.bool("DEBUG", False)
+if PRODUCTION and DEBUG:
+    raise ImproperlyConfigured(
+        "DEBUG is for a developer's machine: whoever causes an error would be shown settings and code. "
+        "Remove it from the environment, or set LIFECYCLE_ENV=development."
+    )
 SECRET_KEY = required(
     "SECRET_KEY",
-    "a long random text, such as `python3 -c 'import secrets; print(secrets.token_urlsafe(50))'` prints",
+    f"a long random text, such as `{environment.PRINTS_RANDOM_TEXT}` prints",
     "only-for-development-and-tests-" + "x" * 40,
 )
+if PRODUCTION:
+    environment.hard_to_guess(SECRET_KEY)
 ALLOWED_HOSTS = required(
     "ALLOWED_HOSTS",
     "the host names that this installation answers to, separated by commas",
