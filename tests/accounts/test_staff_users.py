@@ -1,7 +1,10 @@
-"""The administrator makes staff users in the admin, and cannot lock everybody out."""
+"""The administrator makes staff users in the admin or at the terminal, and cannot lock everybody out."""
+
+import io
 
 import pytest
 from django.contrib.auth.models import Group
+from django.core.management import CommandError, call_command
 from django.urls import reverse
 
 from accounts.models import User
@@ -40,3 +43,42 @@ def test_nobody_takes_their_own_rights_away(client, administrator):
         user.refresh_from_db()
         assert user.is_active is stays
         assert user.groups.exists() is stays
+
+
+def at_the_terminal(*arguments: str) -> None:
+    call_command("staff_user", *arguments, "--role", "support", stdout=io.StringIO())
+
+
+def test_the_command_makes_a_user_and_an_empty_password_keeps_the_old_one():
+    at_the_terminal("sam", "--password", "correct-horse-battery")
+    at_the_terminal("sam", "--password", "")
+    user = User.objects.get()
+    assert user.check_password("correct-horse-battery")
+    assert user.groups.get().name == "support"
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "said"),
+    [
+        ("sam", "abc", "The password: This password is too short"),
+        ("sam", "password123", "The password: This password is too common"),
+        ("samantha", "samantha1", "The password: The password is too similar to the username"),
+        ("", "correct-horse-battery", "The name '': This field cannot be blank"),
+        ("s m", "correct-horse-battery", "The name 's m': Enter a valid username"),
+        ("s" * 151, "correct-horse-battery", "at most 150 characters"),
+    ],
+)
+def test_the_command_takes_no_name_and_no_password_that_the_admin_refuses(name, password, said):
+    with pytest.raises(CommandError, match=said):
+        at_the_terminal(name, "--password", password)
+    assert not User.objects.exists()
+
+
+def test_without_a_terminal_the_command_says_how_to_give_the_password(monkeypatch):
+    def nobody(prompt):
+        raise EOFError
+
+    monkeypatch.setattr("accounts.management.commands.staff_user.getpass", nobody)
+    with pytest.raises(CommandError, match="give it with --password"):
+        at_the_terminal("sam")
+    assert not User.objects.exists()

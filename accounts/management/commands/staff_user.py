@@ -3,8 +3,11 @@
 from getpass import getpass
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from accounts.models import User
 from accounts.staff import ROLE_NAMES, make_roles, put_user
 
 
@@ -18,14 +21,43 @@ class Command(BaseCommand):
         parser.add_argument("--superuser", action="store_true", help="May do everything.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        password = options["password"]
+        name, password = options["name"], options["password"]
+        refuse_unless_usable_name(name)
         if password is None:
-            password = getpass(f"Password for {options['name']} (empty: keep): ")
+            password = ask_for_password(name)
+        if password:
+            refuse_unless_strong(password, name)
         make_roles()
         user = put_user(
-            options["name"],
-            role=options["role"],
-            password=password or None,
-            superuser=options["superuser"],
+            name, role=options["role"], password=password or None, superuser=options["superuser"]
         )
         self.stdout.write(f"{user.get_username()} is now {options['role']}.")
+
+
+def refuse_unless_usable_name(name: str) -> None:
+    """Raises CommandError for a name that the admin's form would not take either."""
+    try:
+        User._meta.get_field("username").clean(name, None)
+    except ValidationError as error:
+        raise CommandError(f"The name {name!r}: {' '.join(error.messages)}") from error
+
+
+def refuse_unless_strong(password: str, name: str) -> None:
+    """Raises CommandError for a password that the admin's form would not take either."""
+    try:
+        validate_password(
+            password, User.objects.filter(username=name).first() or User(username=name)
+        )
+    except ValidationError as error:
+        raise CommandError(f"The password: {' '.join(error.messages)}") from error
+
+
+def ask_for_password(name: str) -> str:
+    """What is typed at the terminal; empty to keep the old one. Raises CommandError where nobody can type."""
+    try:
+        return getpass(f"Password for {name} (empty: keep): ")
+    except EOFError as error:
+        raise CommandError(
+            "There is nobody to ask for the password here: give it with --password, "
+            "or --password '' to leave it as it is."
+        ) from error
