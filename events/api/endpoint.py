@@ -21,6 +21,10 @@ from events.models import IngestKey
 logger = logging.getLogger("events.endpoint")
 # Long enough for a database to fail over, short enough that clients keep what they hold.
 AWAY_RETRY_SECONDS = 5
+HTTPS_REQUIRED = (
+    "Send events over https. If they were and a proxy ended TLS, it must send X-Forwarded-Proto: https, "
+    "and this installation needs BEHIND_PROXY=True in its environment."
+)
 # What PostgreSQL's lock_timeout is: workers may wait longer for SQLite's one writer, clients give up.
 BUSY_MILLISECONDS = 8_000
 
@@ -45,7 +49,7 @@ def receive(request: HttpRequest, route: Route) -> HttpResponse:
     try:
         raw = body.received(request)
         if settings.SECURE_SSL_REDIRECT and not request.is_secure():
-            return refuse(403, "https_required", "Send events over https.")
+            return refuse(403, "https_required", HTTPS_REQUIRED)
         return _receive(request, route, raw)
     except body.Unreadable as error:
         return refuse(error.status, error.code, error.message)

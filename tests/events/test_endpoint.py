@@ -84,6 +84,17 @@ class TestRoutes:
         settings.SECURE_SSL_REDIRECT = True
         assert post("/v1/batch", {"batch": [TRACK]}, secure=True).status_code == 200
 
+    def test_where_a_proxy_ends_tls_its_word_counts_and_a_refusal_says_how_to_make_it_count(
+        self, post, settings
+    ):
+        settings.SECURE_SSL_REDIRECT = True
+        proxied = {"HTTP_X_FORWARDED_PROTO": "https"}
+        refused = post("/v1/batch", {"batch": [TRACK]}, **proxied)
+        assert refused.status_code == 403
+        assert "BEHIND_PROXY=True" in refused.json()["message"]
+        settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+        assert post("/v1/batch", {"batch": [TRACK]}, **proxied).status_code == 200
+
     def test_an_unknown_route_is_a_404_in_json(self):
         response = Client().post("/v1/nothing", "{}", content_type="application/json")
         assert (response.status_code, response.json()["code"]) == (404, "unknown_route")

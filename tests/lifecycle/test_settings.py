@@ -55,3 +55,9 @@ def test_production_does_not_start_open_or_half_configured(start, values, said):
 )
 def test_a_developers_machine_may_do_what_production_may_not(start, values):
     assert start(LIFECYCLE_ENV="development", **values)["PRODUCTION"] is False
+
+
+def test_a_proxys_word_on_https_counts_only_where_it_is_said_that_there_is_one(start):
+    header = "SECURE_PROXY_SSL_HEADER"
+    assert header not in start()
+    assert start(BEHIND_PROXY="True")[header] == ("HTTP_X_FORWARDED_PROTO", "https")
