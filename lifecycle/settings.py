@@ -306,6 +306,7 @@ ANYMAIL["WEBHOOK_SECRET"] = required(
     "user:password that the provider's webhooks must present",
     "development:only",
 )
+environment.user_and_secret("ANYMAIL_WEBHOOK_SECRET", ANYMAIL["WEBHOOK_SECRET"])
 ANYMAIL["REQUESTS_TIMEOUT"] = (5, 15)
 EMAIL_HOST = env.str("EMAIL_HOST", "localhost")
 EMAIL_PORT = env.int("EMAIL_PORT", 1025 if not PRODUCTION else 587)
@@ -317,8 +318,12 @@ EMAIL_TIMEOUT = 15
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "setup@localhost")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 # Staging: every mail goes to this address instead, or only to these addresses and @domains.
-EMAIL_REDIRECT_ALL_TO = env.str("EMAIL_REDIRECT_ALL_TO", "")
-EMAIL_ALLOW_LIST = env.list("EMAIL_ALLOW_LIST", default=[])
+EMAIL_REDIRECT_ALL_TO = environment.mailbox(
+    "EMAIL_REDIRECT_ALL_TO", env.str("EMAIL_REDIRECT_ALL_TO", "")
+)
+EMAIL_ALLOW_LIST = environment.mailboxes_and_domains(
+    "EMAIL_ALLOW_LIST", env.list("EMAIL_ALLOW_LIST", default=[])
+)
 # Replies come back to signed addresses in this domain, whose mail the provider must hand to
 # /anymail/<provider>/inbound/. Empty: they go to the sender's own reply address, unseen by us.
 REPLY_DOMAIN = env.str("REPLY_DOMAIN", "")
@@ -349,10 +354,12 @@ if PRODUCTION and PROBE_ALLOW_LOOPBACK:
     )
 
 # --- background work ------------------------------------------------------------------------
-WORKERS = env.int("WORKERS", 2)
+WORKERS = environment.at_least_one("WORKERS", env.int("WORKERS", 2))
 # Threads of one worker that hand mail over at the same time where the provider is slow, each with a
 # database connection while it works. SQLite has one writer at a time.
-SENDERS = env.int("SENDERS", 16) if "postgresql" in _database["ENGINE"] else 1
+SENDERS = environment.at_least_one("SENDERS", env.int("SENDERS", 16))
+if "postgresql" not in _database["ENGINE"]:
+    SENDERS = 1
 TASK_TIMEOUT_SECONDS = 60
 Q_CLUSTER = {
     "name": "lifecycle",

@@ -51,6 +51,33 @@ def test_production_does_not_start_open_or_half_configured(start, values, said):
 
 
 @pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [
+        ("ANYMAIL_WEBHOOK_SECRET", "long-and-random", "provider:a-long-random-text"),
+        ("ANYMAIL_WEBHOOK_SECRET", "provider:", "provider:a-long-random-text"),
+        ("ANYMAIL_WEBHOOK_SECRET", ":long-and-random", "provider:a-long-random-text"),
+        ("SENDERS", "0", "a whole number from 1"),
+        ("WORKERS", "-1", "a whole number from 1"),
+        ("EMAIL_REDIRECT_ALL_TO", "yes", "one e-mail address"),
+        ("EMAIL_REDIRECT_ALL_TO", "a@acme.com,b@acme.com", "one e-mail address"),
+        ("EMAIL_ALLOW_LIST", "dana@acme.com,acme.com", "domains with an @"),
+        ("EMAIL_ALLOW_LIST", "@", "domains with an @"),
+    ],
+)
+def test_a_value_that_would_break_things_quietly_is_refused(start, name, value, advice):
+    with pytest.raises(ImproperlyConfigured, match=f"^{name} .*{advice}"):
+        start(**{name: value})
+
+
+def test_a_staging_installation_names_where_mail_may_go(start):
+    staging = start(
+        EMAIL_REDIRECT_ALL_TO="us@acme.com", EMAIL_ALLOW_LIST="dana@acme.com, @team.acme.com"
+    )
+    assert staging["EMAIL_REDIRECT_ALL_TO"] == "us@acme.com"
+    assert staging["EMAIL_ALLOW_LIST"] == ["dana@acme.com", "@team.acme.com"]
+
+
+@pytest.mark.parametrize(
     "values", [{"DEBUG": "True"}, {"SECRET_KEY": "abc"}, {"PROBE_ALLOW_LOOPBACK": "true"}]
 )
 def test_a_developers_machine_may_do_what_production_may_not(start, values):
