@@ -283,10 +283,7 @@ EMAIL_PROVIDERS: dict[str, tuple[str, tuple[str, ...]]] = {
     ),
     "amazon_ses": ("anymail.backends.amazon_ses.EmailBackend", ()),
     "sendgrid": ("anymail.backends.sendgrid.EmailBackend", ("SENDGRID_API_KEY",)),
-    "resend": (
-        "anymail.backends.resend.EmailBackend",
-        ("RESEND_API_KEY", "RESEND_SIGNING_SECRET"),
-    ),
+    "resend": ("anymail.backends.resend.EmailBackend", ("RESEND_API_KEY",)),
 }
 EMAIL_PROVIDER = env.str("EMAIL_PROVIDER", "smtp")
 if EMAIL_PROVIDER not in EMAIL_PROVIDERS:
@@ -327,6 +324,11 @@ EMAIL_ALLOW_LIST = environment.mailboxes_and_domains(
 # Replies come back to signed addresses in this domain, whose mail the provider must hand to
 # /anymail/<provider>/inbound/. Empty: they go to the sender's own reply address, unseen by us.
 REPLY_DOMAIN = env.str("REPLY_DOMAIN", "")
+if REPLY_DOMAIN and EMAIL_PROVIDER == "smtp":
+    raise ImproperlyConfigured(
+        "REPLY_DOMAIN is set, but with EMAIL_PROVIDER=smtp nobody hands us the answers, and they would be lost. "
+        "Remove it, or set EMAIL_PROVIDER to a provider with an inbound webhook, such as postmark."
+    )
 # What mails call the product.
 PRODUCT_NAME = env.str("PRODUCT_NAME", "our product")
 # May we write to admins who did not start the setup: yes, same_domain or never.

@@ -12,7 +12,7 @@ from messaging import outbox, webhooks
 from messaging.models import Address, Attempt, Message, ProviderEvent, Suppression
 from tests.messaging.scenes import NOW, claimed, queued
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.messaging.postmark_urls")]
 HOUR = timedelta(hours=1)
 
 
@@ -225,6 +225,15 @@ def test_without_the_secret_nothing_is_believed(client):
     assert postmark(client, bounce_of(message), credentials="x:y").status_code in (400, 401, 403)
     assert client.post("/anymail/postmark/tracking/", "{}", content_type="application/json").status_code in (400, 401, 403)  # fmt: skip
     assert status_of(message) == "sent"
+
+
+def test_what_fails_in_us_is_not_laid_on_the_provider_which_tries_again(client, monkeypatch):
+    def fail(report, *, now):
+        raise KeyError("ours")
+
+    monkeypatch.setattr(webhooks, "take_in", fail)
+    client.raise_request_exception = False
+    assert postmark(client, bounce_of(*sent())).status_code == 500
 
 
 def test_a_webhook_never_makes_an_address_from_nonsense():
