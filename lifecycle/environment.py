@@ -1,7 +1,14 @@
-"""What a value from the environment must be like, for lifecycle.settings to refuse it at the start otherwise."""
+"""What a value from the environment must be like, for lifecycle.settings to refuse it at the start otherwise.
 
-from collections.abc import Iterable
+Every refusal is an ImproperlyConfigured of one sentence that names the setting and says what to set.
+"""
 
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
 
@@ -11,6 +18,62 @@ SECRET_KEY_LENGTH = 32
 # What Django's check security.W009 asks for besides a length.
 SECRET_KEY_DIFFERENT = 5
 DJANGOS_OWN_PREFIX = "django-insecure-"
+ENGINES = ("django.db.backends.postgresql", "django.db.backends.sqlite3")
+KINDS = {int: "a whole number", float: "a number", bool: "True or False"}
+FALSE = {"false", "off", "no", "n", "0", ""}
+
+
+class Reader(environ.Env):  # type: ignore[misc]
+    """Reads variables strictly: without this, an odd number names no setting and an odd yes or no counts as no."""
+
+    def get_value(self, var: str, cast: Any = None, default: Any = None, **options: Any) -> Any:
+        try:
+            return super().get_value(var, cast, default, **options)
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{var} is {self.ENVIRON[var]!r}; set it to {KINDS[cast]}, such as {default}."
+            ) from error
+
+    @classmethod
+    def parse_value(cls, value: Any, cast: Any) -> Any:
+        if cast is bool and value.lower() not in FALSE.union(cls.BOOLEAN_TRUE_STRINGS):
+            raise ValueError(value)
+        return super().parse_value(value, cast)
+
+
+def one_of(name: str, value: str, choices: Collection[str]) -> str:
+    """The value. Raises ImproperlyConfigured where it is none of the choices."""
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} is {value!r}; set it to one of {', '.join(choices)}.")
+    return value
+
+
+def database(name: str, url: str) -> dict[str, Any]:
+    """Django's settings of the database. The message does not repeat the address, which holds a password."""
+    found: dict[str, Any] = {}
+    if environ.Env.DB_SCHEMES.get(url.partition(":")[0]) in ENGINES:
+        with suppress(ValueError):
+            found = environ.Env.db_url_config(url)
+    if not found.get("NAME"):
+        raise ImproperlyConfigured(
+            f"{name} is no address of a PostgreSQL or SQLite database: set it to such as "
+            "postgres://user:password@host:5432/name or sqlite:////path/to/file, "
+            "with %-codes for special characters in the password."
+        )
+    return found
+
+
+def web_address(name: str, value: str) -> str:
+    """The value without a slash at the end. Raises ImproperlyConfigured without a scheme and a host."""
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ImproperlyConfigured(
+            f"{name} is {value!r}; set it to an address such as https://lifecycle.example.com."
+        )
+    return value.rstrip("/")
 
 
 def hard_to_guess(secret_key: str) -> None:

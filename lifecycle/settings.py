@@ -8,21 +8,20 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
 from lifecycle import environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
-environ.Env.read_env(BASE_DIR / ".env")
+env = environment.Reader()
+env.read_env(BASE_DIR / ".env")
 
-LIFECYCLE_ENV = env.str("LIFECYCLE_ENV", "production")
-if LIFECYCLE_ENV not in ("production", "development", "test"):
-    raise ImproperlyConfigured(
-        f"LIFECYCLE_ENV is {LIFECYCLE_ENV!r}; set it to production, development or test."
-    )
+LIFECYCLE_ENV = environment.one_of(
+    "LIFECYCLE_ENV",
+    env.str("LIFECYCLE_ENV", "production"),
+    ("production", "development", "test"),
+)
 PRODUCTION = LIFECYCLE_ENV == "production"
 
 
@@ -57,11 +56,14 @@ ALLOWED_HOSTS = required(
     "the host names that this installation answers to, separated by commas",
     "localhost,127.0.0.1,[::1],testserver",
 ).split(",")
-SITE_URL = required(
+SITE_URL = environment.web_address(
     "SITE_URL",
-    "the address under which people and mail providers reach it, such as https://lifecycle.example.com",
-    "http://localhost:8000",
-).rstrip("/")
+    required(
+        "SITE_URL",
+        "the address under which people and mail providers reach it, such as https://lifecycle.example.com",
+        "http://localhost:8000",
+    ),
+)
 CSRF_TRUSTED_ORIGINS = [SITE_URL]
 
 # Unfold replaces templates of the admin and of import-export, so it comes before them.
@@ -127,8 +129,9 @@ TEMPLATES = [
 (BASE_DIR / "var").mkdir(exist_ok=True)
 DATABASES = {
     # Set to nothing it means the same as not set.
-    "default": env.db_url_config(
-        env.str("DATABASE_URL", "") or f"sqlite:///{BASE_DIR / 'var' / 'lifecycle.sqlite3'}"
+    "default": environment.database(
+        "DATABASE_URL",
+        env.str("DATABASE_URL", "") or f"sqlite:///{BASE_DIR / 'var' / 'lifecycle.sqlite3'}",
     )
 }
 _database = DATABASES["default"]
@@ -285,11 +288,9 @@ EMAIL_PROVIDERS: dict[str, tuple[str, tuple[str, ...]]] = {
     "sendgrid": ("anymail.backends.sendgrid.EmailBackend", ("SENDGRID_API_KEY",)),
     "resend": ("anymail.backends.resend.EmailBackend", ("RESEND_API_KEY",)),
 }
-EMAIL_PROVIDER = env.str("EMAIL_PROVIDER", "smtp")
-if EMAIL_PROVIDER not in EMAIL_PROVIDERS:
-    raise ImproperlyConfigured(
-        f"EMAIL_PROVIDER is {EMAIL_PROVIDER!r}; set it to one of {', '.join(EMAIL_PROVIDERS)}."
-    )
+EMAIL_PROVIDER = environment.one_of(
+    "EMAIL_PROVIDER", env.str("EMAIL_PROVIDER", "smtp"), EMAIL_PROVIDERS
+)
 EMAIL_BACKEND, _provider_settings = EMAIL_PROVIDERS[EMAIL_PROVIDER]
 ANYMAIL: dict[str, Any] = {
     name: required(name, f"EMAIL_PROVIDER={EMAIL_PROVIDER} needs it", "unset")
@@ -332,11 +333,11 @@ if REPLY_DOMAIN and EMAIL_PROVIDER == "smtp":
 # What mails call the product.
 PRODUCT_NAME = env.str("PRODUCT_NAME", "our product")
 # May we write to admins who did not start the setup: yes, same_domain or never.
-ADMIN_OUTREACH = env.str("ADMIN_OUTREACH", "same_domain")
-if ADMIN_OUTREACH not in ("yes", "same_domain", "never"):
-    raise ImproperlyConfigured(
-        f"ADMIN_OUTREACH is {ADMIN_OUTREACH!r}; set it to yes, same_domain or never."
-    )
+ADMIN_OUTREACH = environment.one_of(
+    "ADMIN_OUTREACH",
+    env.str("ADMIN_OUTREACH", "same_domain"),
+    ("yes", "same_domain", "never"),
+)
 # How long a claimed message may take before its outcome counts as unknown.
 MESSAGE_LEASE = timedelta(seconds=120)
 # Development only: where the local mail catcher keeps what arrived, for the mailbox page.
@@ -392,10 +393,15 @@ if HANDOFF_WEBHOOK_URL and not HANDOFF_WEBHOOK_SECRET.startswith("whsec_"):
         "in base64, as `echo whsec_$(openssl rand -base64 24)` prints, and give it to the receiver too."
     )
 
+LOG_LEVEL = environment.one_of(
+    "LOG_LEVEL",
+    env.str("LOG_LEVEL", "WARNING").upper(),
+    ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+)
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "root": {"handlers": ["console"], "level": env.str("LOG_LEVEL", "WARNING")},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
 }

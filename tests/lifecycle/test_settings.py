@@ -2,6 +2,9 @@
 
 import runpy
 import secrets
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import environ
@@ -10,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from lifecycle import settings as settings_file
 
+ROOT = Path(settings_file.__file__).resolve().parent.parent
 PRODUCTION = {
     "LIFECYCLE_ENV": "production", "SECRET_KEY": secrets.token_urlsafe(50),
     "ALLOWED_HOSTS": "lifecycle.acme.com", "SITE_URL": "https://lifecycle.acme.com",
@@ -68,6 +72,50 @@ def test_production_does_not_start_open_or_half_configured(start, values, said):
 def test_a_value_that_would_break_things_quietly_is_refused(start, name, value, advice):
     with pytest.raises(ImproperlyConfigured, match=f"^{name} .*{advice}"):
         start(**{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "advice"),
+    [
+        ("EMAIL_PORT", "abc", "a whole number, such as 587"),
+        ("EMAIL_PORT", "", "a whole number, such as 587"),
+        ("WORKERS", "abc", "a whole number, such as 2"),
+        ("INCIDENT_TIMES_USUAL", "x", "a number, such as 4"),
+        ("EVENTS_MAX_BODY_BYTES", "10MB", "a whole number, such as 10485760"),
+        ("EMAIL_USE_TLS", "enabled", "True or False, such as True"),
+        ("DATABASE_URL", "nonsense", "such as postgres://user:password@host"),
+        ("DATABASE_URL", "mysql://u:secret@h/n", "such as postgres://user:password@host"),
+        ("DATABASE_URL", "postgres://u:secret@h", "such as postgres://user:password@host"),
+        ("DATABASE_URL", "postgres://u:a/secret@h/n", "%-codes for special characters"),
+        ("LOG_LEVEL", "loud", "one of DEBUG, INFO, WARNING"),
+        ("SITE_URL", "lifecycle.acme.com", "such as https://lifecycle.example.com"),
+        ("SITE_URL", "https://[", "such as https://lifecycle.example.com"),
+        ("LIFECYCLE_ENV", "prod", "one of production, development, test"),
+        ("EMAIL_PROVIDER", "pigeon", "one of smtp, postmark"),
+        ("ADMIN_OUTREACH", "always", "one of yes, same_domain, never"),
+    ],
+)
+def test_a_value_that_cannot_be_read_is_named_with_a_right_one(start, name, value, advice):
+    with pytest.raises(ImproperlyConfigured, match=f"^{name} .*{advice}") as refusal:
+        start(**{name: value})
+    assert "secret" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "means"), [("on", True), ("1", True), ("No", False), ("", False)]
+)
+def test_a_yes_or_no_may_be_said_in_the_usual_words(start, value, means):
+    assert start(EMAIL_USE_TLS=value)["EMAIL_USE_TLS"] is means
+
+
+def test_a_command_says_what_to_set_in_one_line():
+    done = subprocess.run(
+        [sys.executable, "manage.py", "migrate"],
+        cwd=ROOT, env={**PRODUCTION, "PATH": "/usr/bin:/bin", "WORKERS": "abc"},
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr == "WORKERS is 'abc'; set it to a whole number, such as 2.\n"
 
 
 def test_a_staging_installation_names_where_mail_may_go(start):
