@@ -102,6 +102,16 @@ def test_the_command_prints_just_the_key():
     assert (row.name, row.environment) == ("backend", "test")
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("", "cannot be blank"), ("  ", "cannot be blank"), ("k" * 300, "at most 120 characters")],
+)
+def test_the_command_takes_no_name_that_the_admin_refuses(name, said):
+    with pytest.raises(CommandError, match=f"The key's name: .*{said}"):
+        call_command("ingest_key", "create", name)
+    assert not IngestKey.objects.exists()
+
+
 def test_the_command_lists_and_revokes(key):
     out = io.StringIO()
     call_command("ingest_key", "revoke", str(key.pk))

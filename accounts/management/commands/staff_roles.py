@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from accounts.migrated import MigratedCommand
 from accounts.staff import make_roles
 
 
-class Command(BaseCommand):
+class Command(MigratedCommand):
     help = "Creates or corrects the group of every staff role."
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -5,13 +5,14 @@ from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from accounts.migrated import MigratedCommand
 from accounts.models import User
 from accounts.staff import ROLE_NAMES, make_roles, put_user
 
 
-class Command(BaseCommand):
+class Command(MigratedCommand):
     help = "Creates a staff user with a role, or gives an existing one another role or password."
 
     def add_arguments(self, parser: CommandParser) -> None:

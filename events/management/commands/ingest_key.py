@@ -2,15 +2,17 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.exceptions import ValidationError
+from django.core.management.base import CommandError, CommandParser
 from django.utils import timezone
 
+from accounts.migrated import MigratedCommand
 from accounts.models import Environment
 from events import keys
 from events.models import IngestKey
 
 
-class Command(BaseCommand):
+class Command(MigratedCommand):
     help = "Create, list and revoke the keys that backends send events with."
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -26,7 +28,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["verb"] == "create":
-            _, plain = keys.create(options["name"], environment=options["environment"])
+            name = usable_name(options["name"])
+            _, plain = keys.create(name, environment=options["environment"])
             self.stdout.write(plain)
         elif options["verb"] == "list":
             for key in IngestKey.objects.all():
@@ -37,3 +40,11 @@ class Command(BaseCommand):
             if found is None:
                 raise CommandError(f"There is no key number {options['number']}.")
             keys.revoke(found, now=timezone.now())
+
+
+def usable_name(text: str) -> str:
+    """The name without spaces around. Raises CommandError for one that the admin's form would not take either."""
+    try:
+        return str(IngestKey._meta.get_field("name").clean(text.strip(), None))
+    except ValidationError as error:
+        raise CommandError(f"The key's name: {' '.join(error.messages)}") from error

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
+from accounts.migrated import MigratedCommand
 from lifecycle.journeys import blueprint
 
 
-class Command(BaseCommand):
+class Command(MigratedCommand):
     help = "Load the blueprint's journeys, e-mails and reference data; running it again changes nothing."
 
     def handle(self, *args: Any, **options: Any) -> None:
