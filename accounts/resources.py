@@ -286,6 +286,9 @@ class MembershipResource(Exchanged):
             instance.role_since = instance.role_said_at = timezone.now()
         if instance.pk is None and instance.ended_at and not row.get("joined_at"):
             instance.joined_at = instance.ended_at
+        if instance.pk is None:
+            # The role that somebody comes with is no change of role, which would start a clock anew.
+            instance.role_since = instance.joined_at
         if instance.ended_at and instance.ended_at < instance.joined_at:
             raise ValidationError({"ended_at": f"It lies before joined_at, {instance.joined_at}."})
 

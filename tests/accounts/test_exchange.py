@@ -62,6 +62,7 @@ def test_memberships_carry_roles_and_name_whoever_is_missing():
     MembershipResource().import_data(lines, raise_errors=True)
     membership = Membership.objects.get()
     assert (membership.role, membership.role_said_at is None) == ("admin", False)
+    assert membership.role_since == membership.joined_at
     assert Account.objects.get().next_look_at is not None
     result = MembershipResource().import_data(table("account,person,role", "acme,nobody,x"))
     (row,) = result.invalid_rows
