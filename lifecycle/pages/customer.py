@@ -1,13 +1,17 @@
 """One account: where its setups are, what happens next, why somebody did or did not get a mail, the whole story."""
 
+from functools import wraps
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from accounts.models import Account, Role
-from lifecycle.pages.access import StaffRequest, staff
+from lifecycle.pages.access import StaffRequest, View, staff
 from lifecycle.pages.screen import screen
 from lifecycle.pages.whole_number import whole_number
 from lifecycle.runner import doubts, staff_facts, why
@@ -15,10 +19,11 @@ from lifecycle.runner.models import ParkedAccount
 
 # What staff may change about a customer hangs on this one permission.
 CHANGE = "accounts.change_account"
+MERGED = "This account was merged into another one meanwhile."
 
 
 def show(request: StaffRequest, pk: int, notice: str = "", tone: str = "") -> HttpResponse:
-    account = get_object_or_404(Account, pk=pk)
+    account = get_object_or_404(Account.objects.select_related("merged_into"), pk=pk)
     now = timezone.now()
     parked = ParkedAccount.objects.filter(account=account).first()
     plan = None if parked else why.present(account, now)
@@ -49,6 +54,19 @@ def answer(request: StaffRequest, pk: int, *, refused: str | None, said: str) ->
         return show(request, pk, notice, "warn" if refused else "good")
     messages.add_message(request, messages.WARNING if refused else messages.SUCCESS, notice)
     return redirect("customer", pk)
+
+
+def changes_account(view: View) -> View:
+    """A click that changes something about the account `pk`; what is part of another is worked on there."""
+
+    @wraps(view)
+    def guarded(request: StaffRequest, pk: int, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        # A window may still show buttons that the page has no more.
+        if Account.objects.filter(pk=pk, merged_into__isnull=False).exists():
+            return answer(request, pk, refused=MERGED, said="")
+        return view(request, pk, *args, **kwargs)
+
+    return require_POST(staff(CHANGE)(guarded))
 
 
 @require_GET

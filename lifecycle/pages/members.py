@@ -3,16 +3,14 @@
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from django.views.decorators.http import require_POST
 
 from accounts.models import Membership
-from lifecycle.pages.access import StaffRequest, staff
-from lifecycle.pages.customer import CHANGE, answer
+from lifecycle.pages.access import StaffRequest
+from lifecycle.pages.customer import answer, changes_account
 from lifecycle.runner import staff_facts
 
 
-@require_POST
-@staff(CHANGE)
+@changes_account
 def change_role(request: StaffRequest, pk: int, member: int) -> HttpResponse:
     row = get_object_or_404(Membership, pk=member, account=pk)
     role = request.POST.get("role", "")
@@ -20,8 +18,7 @@ def change_role(request: StaffRequest, pk: int, member: int) -> HttpResponse:
     return answer(request, pk, refused=refused, said=f"The role of {row.person} was changed.")
 
 
-@require_POST
-@staff(CHANGE)
+@changes_account
 def withdraw_consent(request: StaffRequest, pk: int, member: int) -> HttpResponse:
     row = get_object_or_404(Membership, pk=member, account=pk)
     refused = staff_facts.change_consent(
@@ -30,8 +27,7 @@ def withdraw_consent(request: StaffRequest, pk: int, member: int) -> HttpRespons
     return answer(request, pk, refused=refused, said=f"{row.person} gets no more setup help.")
 
 
-@require_POST
-@staff(CHANGE)
+@changes_account
 def give_consent(request: StaffRequest, pk: int, member: int) -> HttpResponse:
     row = get_object_or_404(Membership, pk=member, account=pk)
     refused = staff_facts.change_consent(
@@ -40,8 +36,7 @@ def give_consent(request: StaffRequest, pk: int, member: int) -> HttpResponse:
     return answer(request, pk, refused=refused, said=f"{row.person} may get setup help again.")
 
 
-@require_POST
-@staff(CHANGE)
+@changes_account
 def end_membership(request: StaffRequest, pk: int, member: int) -> HttpResponse:
     row = get_object_or_404(Membership, pk=member, account=pk)
     refused = staff_facts.end_membership(row.pk, by=request.user, now=timezone.now())

@@ -3,51 +3,45 @@
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.utils import timezone
-from django.views.decorators.http import require_POST
 
 from accounts.models import Account
 from events import placing
 from events.models import Event
 from lifecycle.journeys.models import Setup
-from lifecycle.pages.access import StaffRequest, staff
-from lifecycle.pages.customer import CHANGE, answer
+from lifecycle.pages.access import StaffRequest
+from lifecycle.pages.customer import answer, changes_account
 from lifecycle.runner import pausing, steering
 
 
-@require_POST
-@staff(CHANGE)
+@changes_account
 def unblock_setup(request: StaffRequest, pk: int, setup: int) -> HttpResponse:
     row = get_object_or_404(Setup, pk=setup, account=pk)
     refused = steering.unblock(row.pk, by=request.user, now=timezone.now())
     return answer(request, pk, refused=refused, said="Unblocked. Reminders go on from now.")
 
 
-@require_POST
-@staff(CHANGE)
+@changes_account
 def stop_setup(request: StaffRequest, pk: int, setup: int) -> HttpResponse:
     row = get_object_or_404(Setup, pk=setup, account=pk)
     refused = steering.stop(row.pk, by=request.user, now=timezone.now())
     return answer(request, pk, refused=refused, said="Stopped. Nothing more is sent about it.")
 
 
-@require_POST
-@staff(CHANGE)
+@changes_account
 def restart_setup(request: StaffRequest, pk: int, setup: int) -> HttpResponse:
     row = get_object_or_404(Setup, pk=setup, account=pk)
     refused = steering.restart(row.pk, by=request.user, now=timezone.now())
     return answer(request, pk, refused=refused, said="It goes on from where it is.")
 
 
-@require_POST
-@staff(CHANGE)
+@changes_account
 def place_in_setup(request: StaffRequest, pk: int, event: int, setup: int) -> HttpResponse:
     row = get_object_or_404(Setup, pk=setup, account=pk)
     refused = steering.place(event, row.pk, by=request.user, now=timezone.now())
     return answer(request, pk, refused=refused, said="Placed. Reminders go by it now.")
 
 
-@require_POST
-@staff(CHANGE)
+@changes_account
 def place_in_account(request: StaffRequest, pk: int, event: int, other: int) -> HttpResponse:
     row = get_object_or_404(Event, pk=event, person__memberships__account=pk)
     # Only an account that the person is or was in, of the same environment, is ever offered.
@@ -58,8 +52,7 @@ def place_in_account(request: StaffRequest, pk: int, event: int, other: int) -> 
     return answer(request, pk, refused=refused, said=f"Placed: it belongs to {account}.")
 
 
-@require_POST
-@staff(CHANGE)
+@changes_account
 def pause_account(request: StaffRequest, pk: int) -> HttpResponse:
     account = get_object_or_404(Account, pk=pk)
     done = pausing.pause_account(account.pk, by=request.user, now=timezone.now())
@@ -67,8 +60,7 @@ def pause_account(request: StaffRequest, pk: int) -> HttpResponse:
     return answer(request, pk, refused=refused, said="Paused. Nothing is sent to this account.")
 
 
-@require_POST
-@staff(CHANGE)
+@changes_account
 def resume_account(request: StaffRequest, pk: int) -> HttpResponse:
     account = get_object_or_404(Account, pk=pk)
     done = pausing.resume_account(account.pk, by=request.user, now=timezone.now())

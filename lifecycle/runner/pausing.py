@@ -51,7 +51,7 @@ def resume_journey(journey_id: int, *, now: datetime) -> bool:
 
 @transaction.atomic
 def pause_account(account_id: int, *, by: User, now: datetime) -> bool:
-    """Nothing is sent to anybody in the account from now on. False when it was paused already."""
+    """Nothing is sent to anybody in the account from now on. False as `accounts.pausing` says."""
     Account.objects.locked([account_id])
     done = accounts_pausing.pause(account_id, now=now)
     if done:
@@ -61,7 +61,7 @@ def pause_account(account_id: int, *, by: User, now: datetime) -> bool:
 
 @transaction.atomic
 def resume_account(account_id: int, *, by: User, now: datetime) -> bool:
-    """Let mail to the account go on. False when it was not paused."""
+    """Let mail to the account go on. False as `accounts.pausing` says."""
     Account.objects.locked([account_id])
     done = accounts_pausing.resume(account_id, now=now)
     if done:

@@ -5,9 +5,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import Account, Environment
+from events.models import Event
 from lifecycle.pages.numbers import numbers
+from lifecycle.runner import pausing
 from lifecycle.runner.look import look_at
-from tests.factories import AccountFactory, MembershipFactory, PersonFactory
+from tests.factories import AccountFactory, MembershipFactory, PersonFactory, UserFactory
+from tests.pages.test_access import STEERING, steering_address
 from tests.pages.test_steering import minutes_ago
 from tests.runner import scenes
 
@@ -135,6 +138,31 @@ def test_the_page_of_an_account_that_was_merged_leads_to_what_it_became(two, as_
         assert acme.get_absolute_url() in text
     assert "Pause the account" not in shown(client, "customer", old)
     assert "is part of" in shown(client, "customer", old)
+
+
+@pytest.mark.parametrize("route", STEERING)
+@pytest.mark.parametrize("headers", [{}, HTMX])
+def test_a_window_from_before_a_merge_changes_nothing_and_leads_to_the_other(
+    route, headers, as_superuser
+):
+    address = steering_address(route)
+    account = Account.objects.get(pk=int(address.split("/")[2]))
+    into = AccountFactory(name="Beta")
+    Account.objects.filter(pk=account.pk).update(merged_into=into)
+    events = Event.objects.count()
+    answer = as_superuser.post(address, headers=headers, follow=True)
+    text = answer.content.decode()
+    assert "Nothing was changed: this account was merged into another one meanwhile." in text
+    assert into.get_absolute_url() in text
+    assert Event.objects.count() == events
+
+
+def test_a_merge_between_the_click_and_the_pause_leaves_nothing_paused(two, as_role):
+    old, acme = two
+    confirmed(as_role("support"), "merge_account", old, acme)
+    assert not pausing.pause_account(old.pk, by=UserFactory(), now=timezone.now())
+    old.refresh_from_db()
+    assert old.paused_at is None
 
 
 def test_the_way_to_the_page_is_shown_to_whoever_may_go_it(two, as_role):
