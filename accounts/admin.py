@@ -150,7 +150,9 @@ class AccountAdmin(Exchanging, ModelAdmin):
     def pause_sending(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:
         now = timezone.now()
         done = [pausing.pause(pk, now=now) for pk in queryset.values_list("pk", flat=True)]
-        report_each(request, done, did="paused", skipped="paused already or part of another account")
+        report_each(
+            request, done, did="paused", skipped="paused already or part of another account"
+        )
 
     @action(description="Let sending go on", permissions=["change"])
     def resume_sending(self, request: HttpRequest, queryset: QuerySet[Account]) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.contrib import messages
 from django.db.models import QuerySet
@@ -32,11 +33,31 @@ class Group:
     alerts: QuerySet[Alert]
 
 
-def desk_for(user: User, now: datetime) -> Sequence[Group]:
-    """The unresolved alerts as this person sees them, the longest waiting first."""
-    rows = Alert.objects.select_related("account", "enrolment__journey", "taken_by").order_by(
-        "opened_at"
-    )
+@dataclass(frozen=True)
+class Card:
+    """One alert after a click on it: what came of the click, and what was typed and not used."""
+
+    alert: Alert
+    place: str
+    notice: str
+    tone: str
+    typed: str = ""
+
+
+def place_of(alert: Alert, user: User, now: datetime) -> str:
+    """The key of the group in which this person finds it; "done" when it is resolved."""
+    if alert.status == Alert.Status.RESOLVED:
+        return "done"
+    if alert.taken_by_id == user.pk:
+        return "mine"
+    if alert.status == Alert.Status.TAKEN:
+        return "others"
+    return "later" if alert.snoozed_until and alert.snoozed_until > now else "waiting"
+
+
+def desk_for(user: User, now: datetime, *, apart: int | None = None) -> Sequence[Group]:
+    """The unresolved alerts as this person sees them, the longest waiting first; without the one shown `apart`."""
+    rows = _shown().exclude(pk=apart).order_by("opened_at")
     waiting = desk.waiting(now).values("pk")
     mine = rows.filter(taken_by=user).exclude(status=Alert.Status.RESOLVED)
     free = rows.filter(pk__in=waiting).exclude(taken_by=user)
@@ -50,23 +71,46 @@ def desk_for(user: User, now: datetime) -> Sequence[Group]:
     ]
 
 
-def show(request: StaffRequest, notice: str = "") -> HttpResponse:
+def _shown() -> QuerySet[Alert]:
+    return Alert.objects.select_related("account", "enrolment__journey", "taken_by")
+
+
+def show(request: StaffRequest, acted: Card | None = None) -> HttpResponse:
+    apart = acted.alert.pk if acted else None
     context = {
-        "groups": desk_for(request.user, timezone.now()),
-        "snoozes": SNOOZES,
-        "notice": notice,
-        "may_act": request.user.has_perm("alerts.change_alert"),
+        "groups": desk_for(request.user, timezone.now(), apart=apart),
+        "acted": acted,
+        **_acts(request),
     }
     return screen(request, "alerts", context, title="Alerts")
 
 
-def answer(request: StaffRequest, *, moved: bool, said: str) -> HttpResponse:
-    """The list as it is now, with what became of the click."""
-    notice = said if moved else TOO_LATE
+def _acts(request: StaffRequest) -> dict[str, Any]:
+    return {"snoozes": SNOOZES, "may_act": request.user.has_perm("alerts.change_alert")}
+
+
+def answer(
+    request: StaffRequest, pk: int, *, moved: bool, said: str, used: bool = False
+) -> HttpResponse:
+    """The alert as it is now, with what became of the click, and with what was typed unless that was `used`."""
+    alert, now = _shown().get(pk=pk), timezone.now()
+    card = Card(
+        alert=alert,
+        place=place_of(alert, request.user, now),
+        notice=said if moved else TOO_LATE,
+        tone="good" if moved else "warn",
+        typed="" if moved and used else _typed(request),
+    )
     if request.htmx:
-        return show(request, notice)
-    messages.add_message(request, messages.SUCCESS if moved else messages.WARNING, notice)
+        return screen(request, "alert", {**vars(card), **_acts(request)}, title="Alerts")
+    if card.typed:
+        return show(request, card)
+    messages.add_message(request, messages.SUCCESS if moved else messages.WARNING, card.notice)
     return redirect("alerts")
+
+
+def _typed(request: StaffRequest) -> str:
+    return request.POST.get("resolution", "").strip()[:300]
 
 
 @require_GET
@@ -80,7 +124,7 @@ def show_alerts(request: StaffRequest) -> HttpResponse:
 def take_alert(request: StaffRequest, pk: int) -> HttpResponse:
     alert = get_object_or_404(Alert, pk=pk)
     moved = desk.take(alert.pk, by=request.user, now=timezone.now())
-    return answer(request, moved=moved, said="It is yours now.")
+    return answer(request, pk, moved=moved, said="It is yours now.")
 
 
 @require_POST
@@ -89,7 +133,7 @@ def snooze_alert(request: StaffRequest, pk: int) -> HttpResponse:
     alert, now = get_object_or_404(Alert, pk=pk), timezone.now()
     hours = {str(hours): hours for hours, _ in SNOOZES}.get(request.POST.get("hours", ""), 24)
     moved = desk.snooze(alert.pk, until=now + timedelta(hours=hours), now=now)
-    return answer(request, moved=moved, said=f"Put off for {dict(SNOOZES)[hours]}.")
+    return answer(request, pk, moved=moved, said=f"Put off for {dict(SNOOZES)[hours]}.")
 
 
 @require_POST
@@ -97,13 +141,13 @@ def snooze_alert(request: StaffRequest, pk: int) -> HttpResponse:
 def release_alert(request: StaffRequest, pk: int) -> HttpResponse:
     alert = get_object_or_404(Alert, pk=pk)
     moved = desk.release(alert.pk, now=timezone.now())
-    return answer(request, moved=moved, said="Given back for anybody to take.")
+    return answer(request, pk, moved=moved, said="Given back for anybody to take.")
 
 
 @require_POST
 @staff("alerts.change_alert")
 def resolve_alert(request: StaffRequest, pk: int) -> HttpResponse:
     alert = get_object_or_404(Alert, pk=pk)
-    resolution = request.POST.get("resolution", "").strip() or "Resolved"
+    resolution = _typed(request) or "Resolved"
     moved = desk.resolve(alert.pk, resolution=resolution, now=timezone.now())
-    return answer(request, moved=moved, said="Resolved.")
+    return answer(request, pk, moved=moved, said="Resolved.", used=True)

@@ -124,7 +124,9 @@ def test_pausing_accounts_says_how_many_and_why_not_the_others(as_role):
     chosen = {"action": "pause_sending", "_selected_action": [one.pk]}
     client.post(where, chosen)
     answer = client.post(where, {**chosen, "_selected_action": [one.pk, two.pk]}, follow=True)
-    assert "1 paused, 1 skipped: paused already or part of another account." in answer.content.decode()
+    assert (
+        "1 paused, 1 skipped: paused already or part of another account." in answer.content.decode()
+    )
     one.refresh_from_db()
     assert one.paused_at is not None
 

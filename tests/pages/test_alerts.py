@@ -11,6 +11,7 @@ from django.utils import timezone
 from events.models import Event
 from lifecycle.alerts import desk
 from lifecycle.alerts.models import Alert
+from lifecycle.pages.alerts import place_of
 from tests.factories import AccountFactory, UserFactory
 from tests.pages.scenes import alert_about, enrolled, journey, version
 
@@ -27,6 +28,10 @@ def enrolment(now):
 def holds(account) -> list[str]:
     rows = Event.objects.filter(account=account, source="staff").order_by("pk")
     return [name.removeprefix("staff_hold_") for name in rows.values_list("name", flat=True)]
+
+
+def press(client, route: str, alert: Alert, form=None, **more):
+    return client.post(reverse(route, args=[alert.pk]), form or {}, follow=True, **more)
 
 
 def test_the_same_trouble_is_one_alert_until_it_is_resolved(now):
@@ -159,18 +164,51 @@ def test_a_click_without_scripts_leads_back_to_the_list_and_says_what_came_of_it
     assert "It is yours now." in answer.content.decode()
 
 
-def test_a_click_with_scripts_gets_the_list_alone(as_role, now):
-    alert = alert_about(None, now)
+def test_a_click_with_scripts_gets_its_alert_alone_with_what_came_of_it(as_role, now):
+    alert, other = alert_about(None, now), alert_about(None, now, title="Something else")
     answer = as_role("support").post(reverse("take_alert", args=[alert.pk]), headers=HTMX)
-    assert answer.content.decode().lstrip().startswith('<section id="alerts">')
-    assert "It is yours now." in answer.content.decode()
+    text = answer.content.decode()
+    assert text.lstrip().startswith(f'<article class="panel" id="alert-{alert.pk}">')
+    assert "It is yours now." in text
+    assert "banner-good" in text
+    assert other.title not in text
 
 
-def test_being_second_is_said(as_role, now):
+def test_every_alert_stands_where_a_click_on_it_would_show_it(as_role, staff_user, now):
+    client, me, ada = as_role("support"), staff_user("support"), UserFactory()
+    moment, late = timezone.now(), timezone.now() + HOUR
+    for taken_by in (None, me, ada):
+        for until in (None, moment - HOUR, late):
+            alert = alert_about(None, now)
+            if taken_by:
+                desk.take(alert.pk, by=taken_by, now=moment)
+            if until:
+                desk.snooze(alert.pk, until=until, now=moment)
+    groups = client.get("/alerts/").context["groups"]
+    shown = [(group.key, alert) for group in groups for alert in group.alerts]
+    assert len(shown) == 9
+    assert {key for key, _ in shown} == {"mine", "waiting", "later", "others"}
+    assert all(place_of(alert, me, moment) == key for key, alert in shown)
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+@pytest.mark.parametrize("route", ["take_alert", "release_alert", "snooze_alert"])
+def test_what_was_typed_outlives_another_button(route, headers, as_role, staff_user, now):
     alert = alert_about(None, now)
-    desk.take(alert.pk, by=UserFactory(), now=now)
-    answer = as_role("support").post(reverse("take_alert", args=[alert.pk]), follow=True)
-    assert "Somebody else was first." in answer.content.decode()
+    if route != "take_alert":
+        desk.take(alert.pk, by=staff_user("support"), now=now)
+    form = {"resolution": "Called <them>", "hours": "24"}
+    text = press(as_role("support"), route, alert, form, headers=headers).content.decode()
+    assert "Called &lt;them&gt;" in text
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+def test_being_second_is_said(headers, as_role, now):
+    alert = alert_about(None, now)
+    desk.take(alert.pk, by=UserFactory(username="ada"), now=now)
+    text = press(as_role("support"), "take_alert", alert, headers=headers).content.decode()
+    assert "Somebody else was first." in text
+    assert "with ada" in text
 
 
 def test_putting_off_takes_only_the_lengths_that_are_offered(as_role):

@@ -5,6 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from accounts.models import Capability, Role
 from events.models import Event, EventType, RejectedEvent, TraitName
@@ -129,6 +130,47 @@ def test_an_alert_is_taken_and_resolved_without_leaving_the_page(opened, live_se
     page.get_by_text("Resolved.").wait_for()
     assert page.evaluate("window.here") is True
     assert Alert.objects.get().resolution == "Called them"
+
+
+def test_a_click_on_one_alert_leaves_alone_what_is_typed_into_another(opened, live_server, scene):
+    alert_about(None, timezone.now(), title="Another")
+    page = opened()
+    page.goto(f"{live_server.url}/alerts/")
+    first, second = page.locator("article").all()
+    first.get_by_role("button", name="Take").click()
+    first.get_by_label("What came of it").fill("They asked for")
+    second.get_by_role("button", name="Take").click()
+    second.get_by_text("It is yours now.").wait_for()
+    assert first.get_by_label("What came of it").input_value() == "They asked for"
+
+
+def test_whoever_takes_an_alert_with_the_keyboard_is_told_there_and_goes_on_there(
+    opened, live_server, scene
+):
+    page = opened()
+    page.goto(f"{live_server.url}/alerts/")
+    page.get_by_role("button", name="Take").focus()
+    page.keyboard.press("Enter")
+    said = page.locator("article [role=status]")
+    expect(said).to_be_focused()
+    expect(said).to_have_text("It is yours now.")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    expect(page.get_by_label("What came of it")).to_be_focused()
+    page.keyboard.type("Called them")
+    page.keyboard.press("Enter")
+    expect(said).to_have_text("Resolved.")
+    assert Alert.objects.get().resolution == "Called them"
+
+
+def test_a_result_must_be_typed_before_an_alert_is_resolved(opened, live_server, scene):
+    page = opened()
+    page.goto(f"{live_server.url}/alerts/")
+    page.get_by_role("button", name="Take").click()
+    page.get_by_role("button", name="Resolve").click()
+    page.get_by_role("button", name="Give back").click()
+    page.get_by_text("Given back").wait_for()
+    assert Alert.objects.get().status == Alert.Status.OPEN
 
 
 def test_an_alert_is_taken_without_scripts(opened, live_server, scene):
