@@ -1,8 +1,10 @@
 """The support desk: open an alert, take it, put it off, give it back, resolve it.
 
-Every move is a compare-and-set: False means that somebody else was first. An alert holds the mail
-about its setup while somebody has it, one about a customer's reply until it is resolved. Beginning
-and ending a hold are written to the account's log, because what may be sent depends on them.
+Every move is a compare-and-set: False means that somebody else was first. `held_by` is the id of
+whoever had the alert when the one who acts looked at it; None: nobody had. So nobody acts on an
+alert that went to a colleague meanwhile. An alert holds the mail about its setup while somebody has
+it, one about a customer's reply until it is resolved. Beginning and ending a hold are written to the
+account's log, because what may be sent depends on them.
 """
 
 from datetime import datetime
@@ -16,6 +18,7 @@ from lifecycle.alerts.models import Alert
 from lifecycle.journeys.models import Enrolment
 
 Status = Alert.Status
+Change = dict[str, User | datetime | str | None]
 
 
 def open_alert(
@@ -52,46 +55,69 @@ def waiting(now: datetime) -> QuerySet[Alert]:
     return Alert.objects.filter(Q(status=Status.OPEN) | again)
 
 
-def take(alert_id: int, *, by: User, now: datetime) -> bool:
+def take(alert_id: int, *, by: User, held_by: int | None = None, now: datetime) -> bool:
     """Make it this person's; mail about the setup stops, except for the confirmation."""
     return _move(
         alert_id,
         from_=(Status.OPEN, Status.SNOOZED),
         to=Status.TAKEN,
         change={"taken_by": by, "taken_at": now, "snoozed_until": None},
+        by=by,
+        held_by=held_by,
         now=now,
     )
 
 
-def snooze(alert_id: int, *, until: datetime, now: datetime) -> bool:
+def snooze(
+    alert_id: int, *, until: datetime, by: User, held_by: int | None = None, now: datetime
+) -> bool:
     """Put it off until then. Whoever had taken it keeps it, and mail about the setup stays stopped."""
     return _move(
         alert_id,
         from_=(Status.OPEN, Status.TAKEN, Status.SNOOZED),
         to=Status.SNOOZED,
         change={"snoozed_until": until},
+        by=by,
+        held_by=held_by,
         now=now,
     )
 
 
-def release(alert_id: int, *, now: datetime) -> bool:
+def release(alert_id: int, *, by: User, held_by: int | None, now: datetime) -> bool:
     """Give it back for anybody to take; mail about the setup goes on, unless a customer waits for an answer."""
     return _move(
         alert_id,
         from_=(Status.TAKEN, Status.SNOOZED),
         to=Status.OPEN,
         change={"taken_by": None, "taken_at": None, "snoozed_until": None},
+        by=by,
+        held_by=held_by,
         now=now,
     )
 
 
-def resolve(alert_id: int, *, resolution: str, now: datetime) -> bool:
-    """Close it for good, with what came of it."""
+def resolve(
+    alert_id: int,
+    *,
+    resolution: str,
+    by: User | None = None,
+    held_by: int | None = None,
+    now: datetime,
+) -> bool:
+    """Close it for good, with what came of it. Whoever does so has it from then on.
+
+    Without `by` the trouble itself is over, and it does not matter who has the alert.
+    """
+    change: Change = {"resolution": resolution[:300], "resolved_at": now, "snoozed_until": None}
+    if by is not None and by.pk != held_by:
+        change |= {"taken_by": by, "taken_at": now}
     return _move(
         alert_id,
         from_=(Status.OPEN, Status.TAKEN, Status.SNOOZED),
         to=Status.RESOLVED,
-        change={"resolution": resolution[:300], "resolved_at": now, "snoozed_until": None},
+        change=change,
+        by=by,
+        held_by=held_by,
         now=now,
     )
 
@@ -119,7 +145,9 @@ def _move(
     *,
     from_: tuple[Status, ...],
     to: Status,
-    change: dict[str, User | datetime | str | None],
+    change: Change,
+    by: User | None,
+    held_by: int | None,
     now: datetime,
 ) -> bool:
     alert = Alert.objects.select_related("enrolment__setup").get(pk=alert_id)
@@ -131,11 +159,11 @@ def _move(
         if alert.account_id != held:
             # It went to another account, by a merge, while we waited for the lock.
             return False
-    if alert.status not in from_:
+    if alert.status not in from_ or (by is not None and alert.taken_by_id != held_by):
         return False
     held_before = alert.holds
-    moved = Alert.objects.filter(pk=alert_id, status=alert.status).update(status=to, **change)
-    if not moved:
+    as_seen = Alert.objects.filter(pk=alert_id, status=alert.status, taken_by=alert.taken_by_id)
+    if not as_seen.update(status=to, **change):
         return False
     alert.refresh_from_db(fields=["status", "taken_by"])
     held_after = alert.holds

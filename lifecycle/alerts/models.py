@@ -34,6 +34,7 @@ class Alert(models.Model):
     detail = models.TextField(blank=True)
     status = models.CharField(max_length=8, choices=Status, default=Status.OPEN, editable=False)
     opened_at = models.DateTimeField()
+    # Who has it; of a resolved one, who had it last.
     taken_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="alerts"
     )

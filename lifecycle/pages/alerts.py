@@ -17,6 +17,7 @@ from lifecycle.alerts import desk
 from lifecycle.alerts.models import Alert
 from lifecycle.pages.access import StaffRequest, staff
 from lifecycle.pages.screen import screen
+from lifecycle.pages.whole_number import whole_number
 
 SHOWN = 100
 SNOOZES = ((1, "an hour"), (24, "a day"), (72, "three days"), (168, "a week"))
@@ -55,9 +56,9 @@ def place_of(alert: Alert, user: User, now: datetime) -> str:
     return "later" if alert.snoozed_until and alert.snoozed_until > now else "waiting"
 
 
-def desk_for(user: User, now: datetime, *, apart: int | None = None) -> Sequence[Group]:
-    """The unresolved alerts as this person sees them, the longest waiting first; without the one shown `apart`."""
-    rows = _shown().exclude(pk=apart).order_by("opened_at")
+def desk_for(user: User, now: datetime, *, apart: Sequence[int] = ()) -> Sequence[Group]:
+    """The unresolved alerts as this person sees them, the longest waiting first; without those shown `apart`."""
+    rows = _shown().exclude(pk__in=apart).order_by("opened_at")
     waiting = desk.waiting(now).values("pk")
     mine = rows.filter(taken_by=user).exclude(status=Alert.Status.RESOLVED)
     free = rows.filter(pk__in=waiting).exclude(taken_by=user)
@@ -76,7 +77,7 @@ def _shown() -> QuerySet[Alert]:
 
 
 def show(request: StaffRequest, acted: Card | None = None) -> HttpResponse:
-    apart = acted.alert.pk if acted else None
+    apart = [acted.alert.pk] if acted else []
     context = {
         "groups": desk_for(request.user, timezone.now(), apart=apart),
         "acted": acted,
@@ -109,6 +110,11 @@ def answer(
     return redirect("alerts")
 
 
+def _held_by(request: StaffRequest) -> int | None:
+    """Who had the alert when the page was made that the click comes from."""
+    return whole_number(request.POST.get("held_by", ""))
+
+
 def _typed(request: StaffRequest) -> str:
     return request.POST.get("resolution", "").strip()[:300]
 
@@ -123,7 +129,7 @@ def show_alerts(request: StaffRequest) -> HttpResponse:
 @staff("alerts.change_alert")
 def take_alert(request: StaffRequest, pk: int) -> HttpResponse:
     alert = get_object_or_404(Alert, pk=pk)
-    moved = desk.take(alert.pk, by=request.user, now=timezone.now())
+    moved = desk.take(alert.pk, by=request.user, held_by=_held_by(request), now=timezone.now())
     return answer(request, pk, moved=moved, said="It is yours now.")
 
 
@@ -132,7 +138,13 @@ def take_alert(request: StaffRequest, pk: int) -> HttpResponse:
 def snooze_alert(request: StaffRequest, pk: int) -> HttpResponse:
     alert, now = get_object_or_404(Alert, pk=pk), timezone.now()
     hours = {str(hours): hours for hours, _ in SNOOZES}.get(request.POST.get("hours", ""), 24)
-    moved = desk.snooze(alert.pk, until=now + timedelta(hours=hours), now=now)
+    moved = desk.snooze(
+        alert.pk,
+        until=now + timedelta(hours=hours),
+        by=request.user,
+        held_by=_held_by(request),
+        now=now,
+    )
     return answer(request, pk, moved=moved, said=f"Put off for {dict(SNOOZES)[hours]}.")
 
 
@@ -140,7 +152,7 @@ def snooze_alert(request: StaffRequest, pk: int) -> HttpResponse:
 @staff("alerts.change_alert")
 def release_alert(request: StaffRequest, pk: int) -> HttpResponse:
     alert = get_object_or_404(Alert, pk=pk)
-    moved = desk.release(alert.pk, now=timezone.now())
+    moved = desk.release(alert.pk, by=request.user, held_by=_held_by(request), now=timezone.now())
     return answer(request, pk, moved=moved, said="Given back for anybody to take.")
 
 
@@ -149,5 +161,11 @@ def release_alert(request: StaffRequest, pk: int) -> HttpResponse:
 def resolve_alert(request: StaffRequest, pk: int) -> HttpResponse:
     alert = get_object_or_404(Alert, pk=pk)
     resolution = _typed(request) or "Resolved"
-    moved = desk.resolve(alert.pk, resolution=resolution, now=timezone.now())
+    moved = desk.resolve(
+        alert.pk,
+        resolution=resolution,
+        by=request.user,
+        held_by=_held_by(request),
+        now=timezone.now(),
+    )
     return answer(request, pk, moved=moved, said="Resolved.", used=True)

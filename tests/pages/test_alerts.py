@@ -72,12 +72,13 @@ def test_taking_an_alert_is_written_to_the_accounts_log_with_the_setup_it_holds(
 
 @pytest.mark.parametrize("ending", ["release", "resolve"])
 def test_giving_back_and_resolving_end_the_hold(ending, enrolment, now):
-    alert = alert_about(enrolment, now)
-    desk.take(alert.pk, by=UserFactory(), now=now)
+    alert, ada = alert_about(enrolment, now), UserFactory()
+    desk.take(alert.pk, by=ada, now=now)
+    mine = {"by": ada, "held_by": ada.pk, "now": now + HOUR}
     if ending == "release":
-        assert desk.release(alert.pk, now=now + HOUR)
+        assert desk.release(alert.pk, **mine)
     else:
-        assert desk.resolve(alert.pk, resolution="Called them", now=now + HOUR)
+        assert desk.resolve(alert.pk, resolution="Called them", **mine)
     assert holds(enrolment.account) == ["started", "ended"]
 
 
@@ -85,7 +86,8 @@ def test_taking_and_giving_back_again_and_again_is_written_each_time(enrolment, 
     alert, ada = alert_about(enrolment, now), UserFactory()
     for hour in range(2):
         desk.take(alert.pk, by=ada, now=now + hour * HOUR)
-        desk.release(alert.pk, now=now + hour * HOUR + timedelta(minutes=5))
+        later = now + hour * HOUR + timedelta(minutes=5)
+        desk.release(alert.pk, by=ada, held_by=ada.pk, now=later)
     assert holds(enrolment.account) == ["started", "ended"] * 2
 
 
@@ -96,11 +98,12 @@ def test_an_alert_that_nobody_took_ends_no_hold(enrolment, now):
 
 
 def test_putting_off_what_one_has_keeps_the_hold(enrolment, now):
-    alert = alert_about(enrolment, now)
-    desk.take(alert.pk, by=UserFactory(), now=now)
-    assert desk.snooze(alert.pk, until=now + HOUR, now=now)
+    alert, ada = alert_about(enrolment, now), UserFactory()
+    mine = {"by": ada, "held_by": ada.pk, "now": now}
+    desk.take(alert.pk, by=ada, now=now)
+    assert desk.snooze(alert.pk, until=now + HOUR, **mine)
     assert holds(enrolment.account) == ["started"]
-    assert desk.release(alert.pk, now=now)
+    assert desk.release(alert.pk, **mine)
     assert holds(enrolment.account) == ["started", "ended"]
 
 
@@ -132,17 +135,17 @@ def test_an_alert_without_an_account_holds_nobody(now):
 
 
 def test_a_resolved_alert_moves_no_more(now):
-    alert = alert_about(None, now)
+    alert, ada = alert_about(None, now), UserFactory()
     desk.resolve(alert.pk, resolution="Done", now=now)
-    assert not desk.take(alert.pk, by=UserFactory(), now=now)
-    assert not desk.snooze(alert.pk, until=now, now=now)
-    assert not desk.release(alert.pk, now=now)
-    assert not desk.resolve(alert.pk, resolution="Again", now=now)
+    assert not desk.take(alert.pk, by=ada, now=now)
+    assert not desk.snooze(alert.pk, until=now, by=ada, now=now)
+    assert not desk.release(alert.pk, by=ada, held_by=None, now=now)
+    assert not desk.resolve(alert.pk, resolution="Again", by=ada, now=now)
 
 
 def test_a_put_off_alert_waits_again_when_its_time_has_come(now):
     alert = alert_about(None, now)
-    desk.snooze(alert.pk, until=now + HOUR, now=now)
+    desk.snooze(alert.pk, until=now + HOUR, by=UserFactory(), now=now)
     assert alert not in desk.waiting(now)
     assert alert in desk.waiting(now + HOUR)
 
@@ -183,7 +186,8 @@ def test_every_alert_stands_where_a_click_on_it_would_show_it(as_role, staff_use
             if taken_by:
                 desk.take(alert.pk, by=taken_by, now=moment)
             if until:
-                desk.snooze(alert.pk, until=until, now=moment)
+                held_by = taken_by and taken_by.pk
+                desk.snooze(alert.pk, until=until, by=me, held_by=held_by, now=moment)
     groups = client.get("/alerts/").context["groups"]
     shown = [(group.key, alert) for group in groups for alert in group.alerts]
     assert len(shown) == 9
@@ -198,6 +202,7 @@ def test_what_was_typed_outlives_another_button(route, headers, as_role, staff_u
     if route != "take_alert":
         desk.take(alert.pk, by=staff_user("support"), now=now)
     form = {"resolution": "Called <them>", "hours": "24"}
+    form["held_by"] = "" if route == "take_alert" else staff_user("support").pk
     text = press(as_role("support"), route, alert, form, headers=headers).content.decode()
     assert "Called &lt;them&gt;" in text
 
@@ -209,6 +214,60 @@ def test_being_second_is_said(headers, as_role, now):
     text = press(as_role("support"), "take_alert", alert, headers=headers).content.decode()
     assert "Somebody else was first." in text
     assert "with ada" in text
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+@pytest.mark.parametrize("route", ["release_alert", "resolve_alert", "snooze_alert"])
+def test_a_window_from_before_a_colleague_took_it_changes_nothing_and_loses_nothing(
+    route, headers, as_role, staff_user, enrolment, now
+):
+    alert, me, ada = alert_about(enrolment, now), staff_user("support"), UserFactory(username="ada")
+    desk.take(alert.pk, by=me, now=now)
+    desk.release(alert.pk, by=me, held_by=me.pk, now=now + HOUR)
+    desk.take(alert.pk, by=ada, now=now + 2 * HOUR)
+    form = {"held_by": me.pk, "resolution": "Called <them>", "hours": "24"}
+    text = press(as_role("support"), route, alert, form, headers=headers).content.decode()
+    assert "Somebody else was first." in text
+    assert "with ada" in text
+    assert "Called &lt;them&gt;" in text
+    alert.refresh_from_db()
+    assert (alert.status, alert.taken_by) == (Alert.Status.TAKEN, ada)
+    assert holds(enrolment.account)[-1] == "started"
+
+
+@pytest.mark.parametrize("headers", [{}, HTMX])
+def test_what_was_typed_is_shown_when_a_colleague_resolved_it_first(
+    headers, as_role, staff_user, now
+):
+    alert, me = alert_about(None, now), staff_user("support")
+    desk.resolve(alert.pk, resolution="Wrote to them", by=UserFactory(username="ada"), now=now)
+    form = {"held_by": me.pk, "resolution": "Called them"}
+    answer = press(as_role("support"), "resolve_alert", alert, form, headers=headers)
+    text = answer.content.decode()
+    assert "Somebody else was first." in text
+    assert "What you typed: Called them" in text
+    assert "Wrote to them" in text
+
+
+def test_what_a_colleague_has_put_off_is_taken_only_by_whoever_saw_that(as_role, now):
+    alert, ada = alert_about(None, now), UserFactory()
+    desk.take(alert.pk, by=ada, now=now)
+    desk.snooze(alert.pk, until=now + HOUR, by=ada, held_by=ada.pk, now=now)
+    client = as_role("support")
+    press(client, "take_alert", alert, {"held_by": ""})
+    alert.refresh_from_db()
+    assert alert.taken_by == ada
+    press(client, "take_alert", alert, {"held_by": ada.pk})
+    alert.refresh_from_db()
+    assert alert.taken_by.username == "support"
+
+
+def test_what_nobody_has_is_put_off_or_resolved_by_anybody_who_then_had_it(as_role, now):
+    alert, client = alert_about(None, now), as_role("support")
+    press(client, "snooze_alert", alert, {"held_by": ""})
+    press(client, "resolve_alert", alert, {"held_by": "", "resolution": "Called them"})
+    alert.refresh_from_db()
+    assert (alert.resolution, alert.taken_by.username) == ("Called them", "support")
 
 
 def test_putting_off_takes_only_the_lengths_that_are_offered(as_role):

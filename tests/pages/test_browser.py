@@ -163,6 +163,18 @@ def test_whoever_takes_an_alert_with_the_keyboard_is_told_there_and_goes_on_ther
     assert Alert.objects.get().resolution == "Called them"
 
 
+def test_an_old_window_does_not_give_back_what_a_colleague_has_taken(opened, live_server, scene):
+    old, ada = opened(), UserFactory()
+    old.goto(f"{live_server.url}/alerts/")
+    old.get_by_role("button", name="Take").click()
+    old.get_by_label("What came of it").fill("They asked for")
+    Alert.objects.update(taken_by=ada)
+    old.get_by_role("button", name="Give back").click()
+    old.get_by_text("Somebody else was first.").wait_for()
+    assert old.get_by_text("What you typed: They asked for").is_visible()
+    assert Alert.objects.get().taken_by == ada
+
+
 def test_a_result_must_be_typed_before_an_alert_is_resolved(opened, live_server, scene):
     page = opened()
     page.goto(f"{live_server.url}/alerts/")

@@ -295,11 +295,12 @@ def test_a_colleague_who_takes_the_alert_silences_mail_until_they_give_it_back(t
         kind="step", dedupe_key="x", title="Help", account=account(), enrolment=enrolment(),
         now=at(1),
     )  # fmt: skip
-    desk.take(alert.pk, by=staff("support"), now=at(2))
+    ada = staff("ada")
+    desk.take(alert.pk, by=ada, now=at(2))
     until(40, start=2)
     assert provider.got == []
     assert verdicts("hello")[-1] == ("wait", "held_by_a_person")
-    desk.release(alert.pk, now=at(45))
+    desk.release(alert.pk, by=ada, held_by=ada.pk, now=at(45))
     until(HOUR, start=45)
     assert provider.to() == ["hello"]
 

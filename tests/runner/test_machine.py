@@ -225,7 +225,8 @@ class Story(RuleBasedStateMachine):
     def a_colleague_takes_care_or_gives_back(self, where: str) -> None:
         held = Alert.objects.filter(account=account(where), status="taken").first()
         if held:
-            desk.release(held.pk, now=at(self.now))
+            by, held_by = staff("support"), held.taken_by_id
+            desk.release(held.pk, by=by, held_by=held_by, now=at(self.now))
             return
         alert = Alert.objects.filter(account=account(where), status="open").first()
         alert = alert or desk.open_alert(

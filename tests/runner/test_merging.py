@@ -364,13 +364,14 @@ def test_an_alert_that_somebody_holds_moves_and_keeps_reminders_silent(two, prov
         kind="step", dedupe_key="a", title="Help", account=account("old"),
         enrolment=enrolment("old"), now=at(2),
     )  # fmt: skip
-    desk.take(alert.pk, by=staff("ada"), now=at(3))
+    ada = staff("ada")
+    desk.take(alert.pk, by=ada, now=at(3))
     merge(4)
     until(HOUR, start=5)
     assert provider.got == []
     alert.refresh_from_db()
     assert (alert.account, alert.enrolment) == (account(), enrolment("acme"))
-    desk.release(alert.pk, now=at(HOUR))
+    desk.release(alert.pk, by=ada, held_by=ada.pk, now=at(HOUR))
     until(2 * HOUR, start=HOUR)
     assert provider.to() == ["hello"]
 

@@ -72,8 +72,9 @@ def test_taking_it_and_giving_it_back_keeps_reminders_held(greeted, provider):
     replies_to(greeted, 20)
     sweep(at(21))
     alert = Alert.objects.get()
-    assert desk.take(alert.pk, by=staff("sam"), now=at(22))
-    assert desk.release(alert.pk, now=at(23))
+    sam = staff("sam")
+    assert desk.take(alert.pk, by=sam, now=at(22))
+    assert desk.release(alert.pk, by=sam, held_by=sam.pk, now=at(23))
     until(2 * DAY, start=24, every=HOUR)
     assert provider.to("dev") == ["hello"]
 
@@ -94,7 +95,7 @@ def test_a_second_reply_joins_the_alert_and_brings_it_back_when_it_was_put_off(g
     replies_to(greeted, 20)
     sweep(at(21))
     alert = Alert.objects.get()
-    desk.snooze(alert.pk, until=at(DAY), now=at(22))
+    desk.snooze(alert.pk, until=at(DAY), by=staff("sam"), now=at(22))
     replies_to(greeted, 30, "Hello? Anybody there?")
     sweep(at(31))
     sweep(at(32))

@@ -441,8 +441,9 @@ def test_an_alert_that_is_taken_is_told_in_words(tell):
     alert = desk.open_alert(
         kind="step", dedupe_key="a", title="Help", account=row.account, enrolment=row, now=at(1)
     )
-    desk.take(alert.pk, by=staff("ada"), now=at(2))
-    desk.release(alert.pk, now=at(3))
+    ada = staff("ada")
+    desk.take(alert.pk, by=ada, now=at(2))
+    desk.release(alert.pk, by=ada, held_by=ada.pk, now=at(3))
     assert told() == [
         "A colleague took an alert: reminders about API wait meanwhile.",
         "An alert was closed or given back: reminders about API go on.",
