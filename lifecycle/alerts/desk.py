@@ -168,5 +168,5 @@ def _move(
     alert.refresh_from_db(fields=["status", "taken_by"])
     held_after = alert.holds
     if held_after != held_before:
-        hold.record(alert, started=held_after, now=now)
+        hold.record(alert, started=held_after, by=by, now=now)
     return True

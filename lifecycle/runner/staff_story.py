@@ -39,6 +39,11 @@ SENTENCES: Mapping[str, str] = {
     imported.MEMBERSHIP_RESUMED: "{by} imported that {member} is in this account again.",
 }
 
+# How a hold ended, where the log says who ended it.
+HOLD_ENDED_BY: Mapping[str, str] = {
+    "resolved": "{by} resolved an alert: reminders about {setup} go on.",
+    "given_back": "{by} gave an alert back: reminders about {setup} go on.",
+}
 # A hold that began because a customer wrote, not because a colleague took an alert.
 HELD_BY_REPLY = "A customer replied: reminders about {setup} wait until that is dealt with."
 
@@ -52,6 +57,8 @@ def in_words(
     sentence = SENTENCES.get(event.name, "")
     if event.name == HOLD_STARTED and told.get("because") == "reply":
         sentence = HELD_BY_REPLY
+    if event.name == HOLD_ENDED and told.get("by"):
+        sentence = HOLD_ENDED_BY.get(str(told.get("how")), sentence)
     return sentence.format(
         by=told.get("by") or "A colleague",
         setup=setups.get(told.get("setup_id") or 0, "every setup here"),

@@ -461,8 +461,9 @@ def _alerts(account: Account) -> Iterator[Entry]:
     for alert in Alert.objects.filter(account=account).select_related("taken_by"):
         yield Entry(alert.opened_at, "alert", alert.title, alert.detail, "bad")
         if alert.resolved_at:
+            done = f"Resolved by {alert.taken_by}" if alert.taken_by else "Resolved"
             yield Entry(
-                alert.resolved_at, "alert", f"Resolved: {alert.title}", alert.resolution, "good"
+                alert.resolved_at, "alert", f"{done}: {alert.title}", alert.resolution, "good"
             )
 
 

@@ -57,11 +57,12 @@ def test_only_the_first_of_two_takes_an_alert(now):
 
 def test_taking_an_alert_is_written_to_the_accounts_log_with_the_setup_it_holds(enrolment, now):
     alert = alert_about(enrolment, now)
-    desk.take(alert.pk, by=UserFactory(), now=now)
+    desk.take(alert.pk, by=UserFactory(username="ada"), now=now)
     event = Event.objects.get(account=enrolment.account)
     assert (event.name, event.source) == ("staff_hold_started", "staff")
     assert event.properties == {
         "alert_id": alert.pk,
+        "by": "ada",
         "setup_id": enrolment.setup_id,
         "integration_type": "api",
         "setup_key": "provider:acme",
@@ -246,7 +247,7 @@ def test_what_was_typed_is_shown_when_a_colleague_resolved_it_first(
     text = answer.content.decode()
     assert "Somebody else was first." in text
     assert "What you typed: Called them" in text
-    assert "Wrote to them" in text
+    assert "Resolved by ada: Wrote to them" in text
 
 
 def test_what_a_colleague_has_put_off_is_taken_only_by_whoever_saw_that(as_role, now):

@@ -3,7 +3,7 @@
 import pytest
 
 from accounts.models import Account, Consent, Environment, Membership
-from events import placing
+from events import log, placing
 from events.models import Event
 from lifecycle.alerts import desk
 from lifecycle.journeys.models import JourneyVersion, Setup
@@ -444,7 +444,49 @@ def test_an_alert_that_is_taken_is_told_in_words(tell):
     ada = staff("ada")
     desk.take(alert.pk, by=ada, now=at(2))
     desk.release(alert.pk, by=ada, held_by=ada.pk, now=at(3))
+    bob = staff("bob")
+    desk.take(alert.pk, by=bob, now=at(4))
+    desk.resolve(alert.pk, resolution="Called them", by=bob, held_by=bob.pk, now=at(5))
     assert told() == [
-        "A colleague took an alert: reminders about API wait meanwhile.",
-        "An alert was closed or given back: reminders about API go on.",
+        "ada took an alert: reminders about API wait meanwhile.",
+        "ada gave an alert back: reminders about API go on.",
+        "bob took an alert: reminders about API wait meanwhile.",
+        "bob resolved an alert: reminders about API go on.",
     ]
+    titles = [entry.title for entry in why.story(account(), None)]
+    assert "Resolved by bob: Help" in titles
+
+
+def test_what_an_alert_still_holds_is_told_with_whoever_has_it(tell):
+    tell.starts(0)
+    turn(0)
+    row, ada, bob = enrolment(), staff("ada"), staff("bob")
+    about = {"kind": "step", "title": "Help", "account": row.account, "now": at(1)}
+    whole = desk.open_alert(dedupe_key="whole", **about)
+    single = desk.open_alert(dedupe_key="single", enrolment=row, **about)
+    desk.take(whole.pk, by=ada, now=at(2))
+    desk.take(single.pk, by=bob, now=at(3))
+    desk.release(whole.pk, by=ada, held_by=ada.pk, now=at(4))
+    assert set(told()[-2:]) == {
+        "ada gave an alert back: reminders about every setup here go on.",
+        "bob took an alert: reminders about API wait meanwhile.",
+    }
+
+
+def test_a_hold_from_before_names_were_kept_is_told_without_one(tell):
+    tell.starts(0)
+    turn(0)
+    log.append(
+        [
+            log.OwnEvent(
+                source="staff", message_id=name, name=name, account_id=account().pk,
+                occurred_at=at(1), properties={},
+            )
+            for name in ("staff_hold_started", "staff_hold_ended")
+        ],
+        now=at(1),
+    )  # fmt: skip
+    assert set(told()) == {
+        "A colleague took an alert: reminders about every setup here wait meanwhile.",
+        "An alert was closed or given back: reminders about every setup here go on.",
+    }
