@@ -278,6 +278,19 @@ def test_putting_off_takes_only_the_lengths_that_are_offered(as_role):
     assert alert.snoozed_until - timezone.now() < 25 * HOUR
 
 
+def test_the_page_says_what_waits_while_an_alert_is_taken(as_role):
+    text = as_role("support").get("/alerts/").content.decode()
+    assert "reminders about its setup wait" in text
+    assert "the account gets no more reminders" not in text
+
+
+def test_when_a_put_off_alert_comes_back_is_said_with_its_zone(as_role, now):
+    alert, late = alert_about(None, now), timezone.now() + 2 * HOUR
+    desk.snooze(alert.pk, until=late, by=UserFactory(), now=now)
+    text = as_role("support").get("/alerts/").content.decode()
+    assert f"put off until {late:%-d %b, %H:%M} UTC" in text
+
+
 def test_an_alert_that_does_not_exist_is_a_404(as_role):
     assert as_role("support").post(reverse("take_alert", args=[999])).status_code == 404
 
