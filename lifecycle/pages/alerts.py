@@ -1,11 +1,12 @@
 """The support team's list: alerts to take, to put off, to give back and to resolve."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import messages
+from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -31,7 +32,7 @@ class Group:
     key: str
     title: str
     empty: str
-    alerts: QuerySet[Alert]
+    alerts: Page[Alert]
 
 
 @dataclass(frozen=True)
@@ -56,19 +57,27 @@ def place_of(alert: Alert, user: User, now: datetime) -> str:
     return "later" if alert.snoozed_until and alert.snoozed_until > now else "waiting"
 
 
-def desk_for(user: User, now: datetime, *, apart: Sequence[int] = ()) -> Sequence[Group]:
-    """The unresolved alerts as this person sees them, the longest waiting first; without those shown `apart`."""
-    rows = _shown().exclude(pk__in=apart).order_by("opened_at")
+def desk_for(
+    user: User, now: datetime, *, pages: Mapping[str, str], apart: Sequence[int] = ()
+) -> Sequence[Group]:
+    """The unresolved alerts as this person sees them, the longest waiting first; without those shown `apart`.
+
+    `pages` says by a group's key which hundred of it is meant.
+    """
+    rows = _shown().exclude(pk__in=apart).order_by("opened_at", "pk")
     waiting = desk.waiting(now).values("pk")
     mine = rows.filter(taken_by=user).exclude(status=Alert.Status.RESOLVED)
     free = rows.filter(pk__in=waiting).exclude(taken_by=user)
     later = rows.filter(status=Alert.Status.SNOOZED, snoozed_until__gt=now).exclude(taken_by=user)
     others = rows.filter(status=Alert.Status.TAKEN).exclude(taken_by=user)
     return [
-        Group("mine", "Yours", "", mine[:SHOWN]),
-        Group("waiting", "To take", "Nothing waits for you.", free[:SHOWN]),
-        Group("later", "Put off", "", later[:SHOWN]),
-        Group("others", "With your colleagues", "", others[:SHOWN]),
+        Group(key, title, empty, Paginator(alerts, SHOWN).get_page(pages.get(key)))
+        for key, title, empty, alerts in (
+            ("mine", "Yours", "", mine),
+            ("waiting", "To take", "Nothing waits for you.", free),
+            ("later", "Put off", "", later),
+            ("others", "With your colleagues", "", others),
+        )
     ]
 
 
@@ -79,7 +88,7 @@ def _shown() -> QuerySet[Alert]:
 def show(request: StaffRequest, acted: Card | None = None) -> HttpResponse:
     apart = [acted.alert.pk] if acted else []
     context = {
-        "groups": desk_for(request.user, timezone.now(), apart=apart),
+        "groups": desk_for(request.user, timezone.now(), pages=request.GET, apart=apart),
         "acted": acted,
         **_acts(request),
     }

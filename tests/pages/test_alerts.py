@@ -295,6 +295,20 @@ def test_an_alert_that_does_not_exist_is_a_404(as_role):
     assert as_role("support").post(reverse("take_alert", args=[999])).status_code == 404
 
 
+def test_more_alerts_than_fit_are_counted_and_led_to(as_role, now, monkeypatch):
+    monkeypatch.setattr("lifecycle.pages.alerts.SHOWN", 2)
+    client = as_role("support")
+    for number in range(5):
+        alert_about(None, now + number * HOUR, title=f"Trouble {number}")
+    text = client.get("/alerts/").content.decode()
+    assert "1 to 2 of 5" in text
+    assert 'href="?waiting=2#waiting"' in text
+    last = client.get("/alerts/", {"waiting": "3"}).content.decode()
+    assert "Trouble 4" in last
+    assert "5 to 5 of 5" in last
+    assert client.get("/alerts/", {"waiting": "9" * 5000}).status_code == 200
+
+
 def test_the_list_asks_as_many_questions_for_many_alerts_as_for_one(as_role, now):
     client, on = as_role("support"), version(journey())
     alert_about(enrolled(on), now)
