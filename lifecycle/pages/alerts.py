@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.core.paginator import Page, Paginator
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
@@ -90,6 +90,7 @@ def show(request: StaffRequest, acted: Card | None = None) -> HttpResponse:
     context = {
         "groups": desk_for(request.user, timezone.now(), pages=request.GET, apart=apart),
         "acted": acted,
+        "newest": Alert.objects.aggregate(newest=Max("pk"))["newest"] or 0,
         **_acts(request),
     }
     return screen(request, "alerts", context, title="Alerts")
@@ -132,6 +133,30 @@ def _typed(request: StaffRequest) -> str:
 @staff("pages.see_alerts")
 def show_alerts(request: StaffRequest) -> HttpResponse:
     return show(request)
+
+
+@require_GET
+@staff("pages.see_alerts")
+def new_alerts(request: StaffRequest) -> HttpResponse:
+    """How many alerts came after the newest of the page, or these alone when they are asked for."""
+    if not request.htmx:
+        return redirect("alerts")
+    after = whole_number(request.GET.get("after", "")) or 0
+    waiting = desk.waiting(timezone.now()).filter(pk__gt=after)
+    if "show" in request.GET:
+        return _show_new(request, waiting, after)
+    count = waiting.count()
+    if count == whole_number(request.GET.get("told", "")):
+        # What was said already is not said again to whoever has the page read out.
+        return HttpResponse(status=204)
+    return screen(request, "new_alerts", {"newest": after, "waiting": count}, title="Alerts")
+
+
+def _show_new(request: StaffRequest, waiting: QuerySet[Alert], after: int) -> HttpResponse:
+    alerts = list(_shown().filter(pk__in=waiting.values("pk")).order_by("pk")[:SHOWN])
+    newest = alerts[-1].pk if alerts else after
+    context = {"alerts": alerts, "newest": newest, **_acts(request)}
+    return screen(request, "new_alerts", context, title="Alerts")
 
 
 @require_POST

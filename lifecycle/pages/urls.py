@@ -75,6 +75,7 @@ urlpatterns = [
         name="change_set_mail",
     ),
     path("alerts/", alerts.show_alerts, name="alerts"),
+    path("alerts/new/", alerts.new_alerts, name="new_alerts"),
     path("alerts/<int:pk>/take/", alerts.take_alert, name="take_alert"),
     path("alerts/<int:pk>/snooze/", alerts.snooze_alert, name="snooze_alert"),
     path("alerts/<int:pk>/release/", alerts.release_alert, name="release_alert"),

@@ -33,6 +33,7 @@ MATRIX = {
     "journeys": {"marketer", "reviewer", "administrator", SUPERUSER},
     "reviews": {"marketer", "reviewer", "administrator", SUPERUSER},
     "alerts": {"support", "administrator", SUPERUSER},
+    "new_alerts": {"support", "administrator", SUPERUSER},
     "take_alert": {"support", "administrator", SUPERUSER},
     "snooze_alert": {"support", "administrator", SUPERUSER},
     "release_alert": {"support", "administrator", SUPERUSER},

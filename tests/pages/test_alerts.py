@@ -309,6 +309,31 @@ def test_more_alerts_than_fit_are_counted_and_led_to(as_role, now, monkeypatch):
     assert client.get("/alerts/", {"waiting": "9" * 5000}).status_code == 200
 
 
+def asked(client, **query):
+    return client.get(reverse("new_alerts"), query, headers=HTMX)
+
+
+def test_new_alerts_are_counted_once_and_shown_alone(as_role, now):
+    old, client = alert_about(None, now, title="Old one"), as_role("support")
+    assert client.get("/alerts/").context["newest"] == old.pk
+    assert asked(client, after=old.pk, told="0").status_code == 204
+    alert_about(None, now, title="New one")
+    gone = alert_about(None, now, title="Gone again")
+    desk.resolve(gone.pk, resolution="Done", now=now)
+    said = asked(client, after=old.pk, told="0").content.decode()
+    assert "1 new alert: show" in said
+    assert "New one" not in said
+    assert asked(client, after=old.pk, told="1").status_code == 204
+    shown = asked(client, after=old.pk, show="1").content.decode()
+    assert "New one" in shown
+    assert "Old one" not in shown
+    assert "new alert" not in shown.split('id="new-alerts"')[1].split(">", 1)[1]
+
+
+def test_asking_for_new_alerts_without_scripts_leads_to_the_list(as_role):
+    assert as_role("support").get(reverse("new_alerts")).url == "/alerts/"
+
+
 def test_the_list_asks_as_many_questions_for_many_alerts_as_for_one(as_role, now):
     client, on = as_role("support"), version(journey())
     alert_about(enrolled(on), now)

@@ -163,6 +163,24 @@ def test_whoever_takes_an_alert_with_the_keyboard_is_told_there_and_goes_on_ther
     assert Alert.objects.get().resolution == "Called them"
 
 
+def test_new_alerts_are_shown_beside_what_is_being_typed(opened, live_server, scene):
+    page = opened()
+    page.goto(f"{live_server.url}/alerts/")
+    page.get_by_role("button", name="Take").click()
+    page.get_by_label("What came of it").fill("They asked for")
+    alert_about(None, timezone.now(), title="Another trouble")
+    # The page asks once a minute; the test does not wait for that.
+    page.evaluate(
+        "htmx.ajax('GET', document.querySelector('#new-alerts').getAttribute('hx-get'), {target: '#new-alerts', swap: 'outerHTML'})"
+    )
+    page.get_by_role("link", name="1 new alert: show").click()
+    page.get_by_role("heading", name="Another trouble").wait_for()
+    expect(page.get_by_role("heading", name="New", exact=True)).to_be_focused()
+    assert page.get_by_label("What came of it").input_value() == "They asked for"
+    page.get_by_role("button", name="Take").click()
+    expect(page.get_by_label("What came of it")).to_have_count(2)
+
+
 def test_an_old_window_does_not_give_back_what_a_colleague_has_taken(opened, live_server, scene):
     old, ada = opened(), UserFactory()
     old.goto(f"{live_server.url}/alerts/")
