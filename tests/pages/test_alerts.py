@@ -214,7 +214,7 @@ def test_being_second_is_said(headers, as_role, now):
     desk.take(alert.pk, by=UserFactory(username="ada"), now=now)
     text = press(as_role("support"), "take_alert", alert, headers=headers).content.decode()
     assert "Somebody else was first." in text
-    assert "with ada" in text
+    assert "with <bdi>ada</bdi>" in text
 
 
 @pytest.mark.parametrize("headers", [{}, HTMX])
@@ -229,7 +229,7 @@ def test_a_window_from_before_a_colleague_took_it_changes_nothing_and_loses_noth
     form = {"held_by": me.pk, "resolution": "Called <them>", "hours": "24"}
     text = press(as_role("support"), route, alert, form, headers=headers).content.decode()
     assert "Somebody else was first." in text
-    assert "with ada" in text
+    assert "with <bdi>ada</bdi>" in text
     assert "Called &lt;them&gt;" in text
     alert.refresh_from_db()
     assert (alert.status, alert.taken_by) == (Alert.Status.TAKEN, ada)
@@ -247,7 +247,7 @@ def test_what_was_typed_is_shown_when_a_colleague_resolved_it_first(
     text = answer.content.decode()
     assert "Somebody else was first." in text
     assert "What you typed: Called them" in text
-    assert "Resolved by ada: Wrote to them" in text
+    assert "Resolved by <bdi>ada</bdi>: Wrote to them" in text
 
 
 def test_what_a_colleague_has_put_off_is_taken_only_by_whoever_saw_that(as_role, now):

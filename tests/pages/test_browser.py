@@ -276,6 +276,57 @@ def test_one_htmx_of_version_2_runs_on_every_page(opened, live_server, scene):
         assert page.locator("script[src*=htmx]").count() == 1
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_a_name_without_an_end_is_broken_wherever_a_customer_is_named(width, opened, live_server):
+    now, name = timezone.now(), "W" * 250
+    account, other = AccountFactory(name=name), AccountFactory(name=name)
+    MembershipFactory(account=account, person__name=name)
+    enrolment = enrolled(version(journey()), account=account, started=now)
+    alert_about(enrolment, now, title=name, detail=name)
+    page = opened(viewport={"width": width, "height": 844})
+    for address in (
+        "/alerts/",
+        f"/accounts/{account.pk}/",
+        f"/accounts/{account.pk}/merge/",
+        f"/accounts/{account.pk}/merge/?other={other.pk}",
+    ):
+        page.goto(live_server.url + address)
+        page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+        wide = "[...document.querySelectorAll('.page *, h1')].filter(one => !one.closest('.sr-only') && one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 80))"
+        assert page.evaluate(wide) == [], address
+
+
+IN_ORDER = """(text) => {
+  const words = text.split(" "), nodes = document.createTreeWalker(document.querySelector(".page"), NodeFilter.SHOW_TEXT);
+  while (nodes.nextNode()) {
+    const node = nodes.currentNode, at = node.data.indexOf(words[0]);
+    const last = node.data.indexOf(words.at(-1), at + 1);
+    if (at < 0 || last < 0) continue;
+    const left = (from) => {
+      const range = document.createRange();
+      range.setStart(node, from);
+      range.setEnd(node, from + 1);
+      return range.getBoundingClientRect().left;
+    };
+    return left(at) < left(last);
+  }
+}"""
+
+
+def test_a_name_that_is_written_backwards_turns_nothing_else_round(opened, live_server):
+    now, name = timezone.now(), "Acme\u202eevil"
+    member = MembershipFactory(account__name=name, person__name=name)
+    enrolment = enrolled(version(journey()), account=member.account, started=now)
+    alert_about(enrolment, now)
+    page = opened(viewport={"width": 1280, "height": 844})
+    page.goto(f"{live_server.url}/alerts/")
+    assert page.evaluate(IN_ORDER, "Opened by a journey") is True
+    other = AccountFactory(name="Beta")
+    page.goto(f"{live_server.url}/accounts/{member.account.pk}/merge/?other={other.pk}")
+    assert page.evaluate(IN_ORDER, "becomes part of") is True
+
+
 def test_the_admins_lists_show_all_of_a_row_on_a_phone(opened, live_server):
     role = Role.objects.create(key="developer", name="Developer")
     for at in range(9):

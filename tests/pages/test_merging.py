@@ -51,7 +51,7 @@ def test_two_accounts_are_merged_after_a_look_at_what_happens(two, as_role):
     old, acme = two
     client = as_role("support")
     text = shown(client, "merge_account", old, q="acme")
-    assert "old <code>old</code> becomes part of acme <code>acme</code>" in text
+    assert "<bdi>old</bdi> <code>old</code> becomes part of <bdi>acme</bdi> <code>acme</code>" in text
     assert "is known to both; its reminders go on in one place" in text
     assert "moves as it is, with everything sent about it" in text
     assert "eve@customer.example" in text
@@ -190,7 +190,8 @@ def test_two_people_are_merged_after_a_look_at_what_happens(two, as_role):
     eve, dev = scenes.person("eve"), scenes.person("dev")
     client = as_role("support")
     text = shown(client, "merge_person", eve, q="DEV@customer.example")
-    assert "eve@customer.example and dev@customer.example become one person" in text
+    eves, devs = "<bdi>eve@customer.example</bdi>", "<bdi>dev@customer.example</bdi>"
+    assert f"{eves} and {devs} become one person" in text
     assert "they are in it, as developer" in text
     answer = confirmed(client, "merge_person", eve, dev, follow=True)
     assert "are one person now" in answer.content.decode()
