@@ -51,7 +51,9 @@ def test_two_accounts_are_merged_after_a_look_at_what_happens(two, as_role):
     old, acme = two
     client = as_role("support")
     text = shown(client, "merge_account", old, q="acme")
-    assert "<bdi>old</bdi> <code>old</code> becomes part of <bdi>acme</bdi> <code>acme</code>" in text
+    assert (
+        "<bdi>old</bdi> <code>old</code> becomes part of <bdi>acme</bdi> <code>acme</code>" in text
+    )
     assert "is known to both; its reminders go on in one place" in text
     assert "moves as it is, with everything sent about it" in text
     assert "eve@customer.example" in text
