@@ -260,9 +260,9 @@ def shorten(result: results.Result) -> str:
     """Keep of a preview what a page can show, the rows that change something first; what it says in all."""
     if result.has_errors():
         return ""
-    total = result.totals
+    total, rows = result.totals, "row" if result.total_rows == 1 else "rows"
     said = (
-        f"{result.total_rows:,} rows: {total['new']:,} new, {total['update']:,} changed, "
+        f"{result.total_rows:,} {rows}: {total['new']:,} new, {total['update']:,} changed, "
         f"{total['skip']:,} left as they are, {total['invalid']:,} wrong."
     )
     if max(len(result.rows), len(result.invalid_rows)) > SHOWN:
