@@ -325,11 +325,6 @@ EMAIL_ALLOW_LIST = environment.mailboxes_and_domains(
 # Replies come back to signed addresses in this domain, whose mail the provider must hand to
 # /anymail/<provider>/inbound/. Empty: they go to the sender's own reply address, unseen by us.
 REPLY_DOMAIN = env.str("REPLY_DOMAIN", "")
-if REPLY_DOMAIN and EMAIL_PROVIDER == "smtp":
-    raise ImproperlyConfigured(
-        "REPLY_DOMAIN is set, but with EMAIL_PROVIDER=smtp nobody hands us the answers, and they would be lost. "
-        "Remove it, or set EMAIL_PROVIDER to a provider with an inbound webhook, such as postmark."
-    )
 # What mails call the product.
 PRODUCT_NAME = env.str("PRODUCT_NAME", "our product")
 # May we write to admins who did not start the setup: yes, same_domain or never.

@@ -1,6 +1,5 @@
 """Every address the application answers to."""
 
-from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
@@ -11,6 +10,6 @@ urlpatterns = [
     path("", include("lifecycle.pages.urls")),
     path("", include("events.api.urls")),
     path("", include("messaging.urls")),
-    path("anymail/", include((webhook_routes.of_provider(settings.EMAIL_PROVIDER), "anymail"))),
+    path("anymail/", include((webhook_routes.routes(), "anymail"))),
     path("admin/", admin.site.urls),
 ]

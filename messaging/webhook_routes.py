@@ -1,11 +1,11 @@
-"""Where the mail provider in use reports to; the addresses of all others are not there.
+"""Where mail providers report to.
 
-Anymail brings views for every provider. Each needs settings that only the provider in use has, so anybody
-could make the others fail. What a provider would never send is answered 400, in one line of the log.
+Anymail brings views for every provider. Whose settings are missing is not there, and what a provider would
+never send is answered 400, each in one line of the log: anybody can call these addresses.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,11 +13,13 @@ from anymail import urls
 from anymail.exceptions import (
     AnymailAPIError,
     AnymailConfigurationError,
+    AnymailImproperlyInstalled,
     AnymailWebhookValidationFailure,
 )
 from anymail.webhooks.base import AnymailCoreWebhookView
-from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.urls import URLPattern
+from django.views.decorators.csrf import csrf_exempt
 
 logger = logging.getLogger("messaging.webhooks")
 
@@ -68,14 +70,25 @@ def _about_the_body(error: Exception) -> bool:
     )
 
 
-def of_provider(name: str) -> list[URLPattern]:
-    """The routes of Anymail's views for this provider, each with its view made careful; for smtp none."""
+def routes() -> list[URLPattern]:
+    """Anymail's routes, each with its view made careful."""
     return [
-        URLPattern(route.pattern, _careful(route.callback.view_class).as_view(), name=route.name)
+        URLPattern(route.pattern, _shielded(route.callback.view_class), name=route.name)
         for route in urls.urlpatterns
-        if str(route.pattern).removeprefix("^").startswith(f"{name}/")
     ]
 
 
-def _careful(view: type[AnymailCoreWebhookView]) -> type[AnymailCoreWebhookView]:
-    return type(view.__name__, (Careful, view), {})
+def _shielded(view: type[AnymailCoreWebhookView]) -> Callable[..., HttpResponse]:
+    careful: Any = type(view.__name__, (Careful, view), {})
+    read = careful.as_view()
+
+    @csrf_exempt
+    def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            answered: HttpResponse = read(request, *args, **kwargs)
+        except (AnymailConfigurationError, AnymailImproperlyInstalled) as error:
+            logger.warning("Nobody is expected to report to %s: %s", request.path, error)
+            raise Http404("No mail provider reports to this address.") from None
+        return answered
+
+    return answer

@@ -12,7 +12,7 @@ from messaging.models import Finding, Message
 from tests.messaging.http_provider import Provider
 from tests.messaging.scenes import NOW, claimed, queued
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.messaging.postmark_urls")]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture

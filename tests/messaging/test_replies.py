@@ -15,7 +15,7 @@ from messaging.models import Finding, Message, Reply
 from tests.messaging.scenes import NOW, a_sender, claimed, queued
 from tests.messaging.test_sending import hand_over, parsed
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.messaging.postmark_urls")]
+pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)

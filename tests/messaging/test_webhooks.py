@@ -12,7 +12,7 @@ from messaging import outbox, webhooks
 from messaging.models import Address, Attempt, Message, ProviderEvent, Suppression
 from tests.messaging.scenes import NOW, claimed, queued
 
-pytestmark = [pytest.mark.django_db, pytest.mark.urls("tests.messaging.postmark_urls")]
+pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 
 
