@@ -4,6 +4,7 @@ Loading creates what is missing and never touches what is there, so it may run a
 """
 
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Model
 
 from accounts.models import Capability, Role, User
 from events.models import EventType
@@ -39,8 +41,18 @@ class Loaded:
 
     created: dict[str, int] = field(default_factory=dict)
 
-    def count(self, kind: str, is_new: bool) -> None:
-        self.created[kind] = self.created.get(kind, 0) + is_new
+    def count(self, kind: str, new: int) -> None:
+        self.created[kind] = self.created.get(kind, 0) + new
+
+    def add(self, kind: str, rows: Sequence[Model], by: str = "key") -> set[str]:
+        """Create those that are not there yet, in two queries; what tells the created ones apart."""
+        table = type(rows[0])._default_manager
+        known = set(table.values_list(by, flat=True))
+        missing = [row for row in rows if getattr(row, by) not in known]
+        # Somebody else may have been quicker with one of them.
+        table.bulk_create(missing, ignore_conflicts=True)
+        self.count(kind, len(missing))
+        return {getattr(row, by) for row in missing}
 
 
 def read(name: str) -> dict[str, Any]:
@@ -56,12 +68,13 @@ def load() -> Loaded:
     _load_catalogue(loaded)
     _load_destinations(loaded)
     _load_senders(loaded)
+    snippets = []
     for path in sorted((HERE / "snippets").glob("*.md")):
         title, _, body = path.read_text().partition("\n")
-        values = {"name": title.removeprefix("# ").strip(), "body": body.strip() + "\n"}
-        loaded.count("snippets", Snippet.objects.get_or_create(key=path.stem, defaults=values)[1])
-    for path in sorted((HERE / "emails").glob("*.toml")):
-        _load_template(tomllib.loads(path.read_text()), loaded)
+        name = title.removeprefix("# ").strip()
+        snippets.append(Snippet(key=path.stem, name=name, body=body.strip() + "\n"))
+    loaded.add("snippets", snippets)
+    _load_templates(loaded)
     for path in sorted((HERE / "journeys").glob("*.toml")):
         _load_journey(tomllib.loads(path.read_text()), loaded)
     return loaded
@@ -120,12 +133,7 @@ def make_it_yours() -> list[str]:
 
 def _load_roles(loaded: Loaded) -> None:
     data = read("roles.toml")
-    for entry in data["capabilities"]:
-        values = {"name": entry["name"]}
-        loaded.count(
-            "capabilities",
-            Capability.objects.get_or_create(key=entry["key"], defaults=values)[1],
-        )
+    loaded.add("capabilities", [Capability(**entry) for entry in data["capabilities"]])
     for entry in data["roles"]:
         role, new = Role.objects.get_or_create(key=entry["key"], defaults={"name": entry["name"]})
         loaded.count("roles", new)
@@ -134,31 +142,27 @@ def _load_roles(loaded: Loaded) -> None:
 
 
 def _load_catalogue(loaded: Loaded) -> None:
-    for entry in read("catalogue.toml")["event_types"]:
-        values = {key: value for key, value in entry.items() if key != "name"}
-        row, new = EventType.objects.get_or_create(name=entry["name"], defaults=values)
-        if not new and not row.planned:
-            # It arrived before anybody had planned it; now somebody has.
-            EventType.objects.filter(pk=row.pk).update(planned=True, **values)
-        loaded.count("event types", new)
+    entries = {entry["name"]: entry for entry in read("catalogue.toml")["event_types"]}
+    loaded.add("event types", [EventType(**entry) for entry in entries.values()], by="name")
+    for row in EventType.objects.filter(name__in=entries, planned=False):
+        # It arrived before anybody had planned it; now somebody has.
+        EventType.objects.filter(pk=row.pk).update(planned=True, **entries[row.name])
 
 
 def _load_destinations(loaded: Loaded) -> None:
     data = read("destinations.toml")
-    for entry in data["hosts"]:
-        values = {"base_url": entry["base_url"]}
-        loaded.count("hosts", Host.objects.get_or_create(key=entry["key"], defaults=values)[1])
-    for entry in data["destinations"]:
-        values = {
-            "name": entry["name"],
-            "host_id": entry["host"],
-            "path": entry["path"],
-            "capability": entry.get("capability", ""),
-        }
-        loaded.count(
-            "destinations",
-            Destination.objects.get_or_create(key=entry["key"], defaults=values)[1],
+    loaded.add("hosts", [Host(**entry) for entry in data["hosts"]])
+    screens = [
+        Destination(
+            key=entry["key"],
+            name=entry["name"],
+            host_id=entry["host"],
+            path=entry["path"],
+            capability=entry.get("capability", ""),
         )
+        for entry in data["destinations"]
+    ]
+    loaded.add("destinations", screens)
 
 
 def _load_senders(loaded: Loaded) -> None:
@@ -174,14 +178,25 @@ def _load_senders(loaded: Loaded) -> None:
         loaded.count("senders", Sender.objects.get_or_create(key=entry["key"], defaults=values)[1])
 
 
-def _load_template(data: dict[str, Any], loaded: Loaded) -> None:
-    template, new = Template.objects.get_or_create(
-        key=data["key"], defaults={"name": data["name"], "description": data["description"]}
+def _load_templates(loaded: Loaded) -> None:
+    found = [tomllib.loads(path.read_text()) for path in sorted((HERE / "emails").glob("*.toml"))]
+    new = loaded.add(
+        "templates",
+        [
+            Template(key=each["key"], name=each["name"], description=each["description"])
+            for each in found
+        ],
     )
-    loaded.count("templates", new)
-    if new:
-        content = {"variants": data["variants"], "claims": data.get("claims", [])}
-        TemplateVersion.objects.create(template=template, number=1, content=content)
+    rows = Template.objects.in_bulk(new, field_name="key")
+    TemplateVersion.objects.bulk_create(
+        TemplateVersion(
+            template=rows[each["key"]],
+            number=1,
+            content={"variants": each["variants"], "claims": each.get("claims", [])},
+        )
+        for each in found
+        if each["key"] in rows
+    )
 
 
 def _load_journey(document: dict[str, Any], loaded: Loaded) -> None:
