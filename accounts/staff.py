@@ -106,19 +106,32 @@ def make_roles() -> dict[str, int]:
 
     Raises UnknownPermission when the table and the models disagree.
     """
-    known = {
-        f"{row.content_type.app_label}.{row.codename}": row
-        for row in Permission.objects.select_related("content_type")
-    }
+    rows = Permission.objects.values_list("content_type__app_label", "codename", "pk")
+    known = {f"{app}.{codename}": pk for app, codename, pk in rows}
     everything = {name for name in known if name.split(".")[0] in OUR_APPS}
     table = {**ROLES, ADMINISTRATOR: frozenset(everything | {"auth.view_group"})}
+    wanted: set[tuple[int, int]] = set()
+    groups = []
     for role, names in table.items():
         group, _ = Group.objects.get_or_create(name=role)
-        group.permissions.set(_rows(names, known))
+        groups.append(group)
+        wanted |= {(group.pk, pk) for pk in _keys(names, known)}
+    grants = Group.permissions.through._default_manager
+    given = {
+        (group, permission): pk
+        for pk, group, permission in grants.filter(group__in=groups).values_list(
+            "pk", "group_id", "permission_id"
+        )
+    }
+    grants.filter(pk__in=[pk for pair, pk in given.items() if pair not in wanted]).delete()
+    grants.bulk_create(
+        grants.model(group_id=group, permission_id=permission)
+        for group, permission in sorted(wanted - given.keys())
+    )
     return {role: len(names) for role, names in table.items()}
 
 
-def _rows(names: Iterable[str], known: Mapping[str, Permission]) -> list[Permission]:
+def _keys(names: Iterable[str], known: Mapping[str, int]) -> list[int]:
     if missing := sorted(set(names) - known.keys()):
         raise UnknownPermission(
             f"No such permission: {', '.join(missing)}. Run `manage.py migrate` first."

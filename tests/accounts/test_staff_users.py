@@ -3,7 +3,7 @@
 import io
 
 import pytest
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.core.management import CommandError, call_command
 from django.urls import reverse
 
@@ -82,3 +82,14 @@ def test_without_a_terminal_the_command_says_how_to_give_the_password(monkeypatc
     with pytest.raises(CommandError, match="give it with --password"):
         at_the_terminal("sam")
     assert not User.objects.exists()
+
+
+def test_making_the_roles_again_corrects_what_they_may_do(django_assert_max_num_queries):
+    make_roles()
+    support = Group.objects.get(name="support")
+    right = set(support.permissions.values_list("codename", flat=True))
+    support.permissions.remove(support.permissions.first())
+    support.permissions.add(Permission.objects.get(codename="add_group"))
+    with django_assert_max_num_queries(30):
+        assert make_roles()["support"] == len(right)
+    assert set(support.permissions.values_list("codename", flat=True)) == right
